@@ -1,0 +1,65 @@
+//! A content encryption key in the memory of this process.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{BackendError, Cek, CekPlacement};
+use crate::jose::alg::ContentEncryption;
+use crate::primitives::content::{self, Sealed};
+use crate::primitives::random;
+use crate::secret::Plaintext;
+
+/// A content encryption key as bytes: zeroized on drop, without `Clone`, `Serialize` or a telling
+/// `Debug`.
+pub struct HostCek {
+    enc: ContentEncryption,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl HostCek {
+    /// Takes the bytes of a key for `enc`; `None` if their number is not [`ContentEncryption::key_len`].
+    pub fn new(enc: ContentEncryption, bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        (bytes.len() == enc.key_len()).then_some(Self { enc, bytes })
+    }
+
+    /// Draws a fresh key for `enc` from the operating system's generator.
+    pub fn random(enc: ContentEncryption) -> Self {
+        let mut bytes = Zeroizing::new(vec![0; enc.key_len()]);
+        random::fill(&mut bytes);
+        Self { enc, bytes }
+    }
+
+    /// Gives the key to a primitive that wraps it for a recipient. Nothing else may read it.
+    pub(crate) fn expose_to_wrap(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Encrypts under a fresh IV and consumes the key, so that no key ever meets two messages.
+    pub fn encrypt(self, aad: &[u8], plaintext: &[u8]) -> Sealed {
+        content::encrypt(self.enc, &self.bytes, aad, plaintext)
+    }
+}
+
+impl Cek for HostCek {
+    fn placement(&self) -> CekPlacement {
+        CekPlacement::Host
+    }
+
+    fn decrypt(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8],
+    ) -> Result<Plaintext, BackendError> {
+        content::decrypt(self.enc, &self.bytes, iv, aad, ciphertext, tag)
+            .ok_or(BackendError::Rejected)
+    }
+}
+
+impl fmt::Debug for HostCek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostCek({}, redacted)", self.enc)
+    }
+}

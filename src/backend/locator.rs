@@ -1,0 +1,172 @@
+//! Where a key is inside its keystore.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+/// Where a key is inside its keystore: what the keyring remembers to find it again.
+///
+/// Written as an RFC 7512 `pkcs11:` URI of `id` and `object`; other kinds of keystore have other
+/// schemes. The token is the keystore's to choose and is not repeated here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Locator {
+    /// A PKCS#11 object, by CKA_ID, CKA_LABEL or both: `pkcs11:id=%01%02;object=name`.
+    Object {
+        /// CKA_ID, raw bytes.
+        id: Option<Vec<u8>>,
+        /// CKA_LABEL.
+        label: Option<String>,
+    },
+    /// A key of the memory keystore: `memory:name`.
+    Memory(String),
+}
+
+/// The text is not a locator; the message says which part is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LocatorError(String);
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object { id, label } => {
+                f.write_str("pkcs11:")?;
+                if let Some(id) = id {
+                    f.write_str("id=")?;
+                    id.iter().try_for_each(|byte| write!(f, "%{byte:02X}"))?;
+                }
+                if id.is_some() && label.is_some() {
+                    f.write_char(';')?;
+                }
+                match label {
+                    Some(label) => write!(f, "object={}", percent_encode(label.as_bytes())),
+                    None => Ok(()),
+                }
+            }
+            Self::Memory(name) => write!(f, "memory:{}", percent_encode(name.as_bytes())),
+        }
+    }
+}
+
+impl FromStr for Locator {
+    type Err = LocatorError;
+
+    fn from_str(text: &str) -> Result<Self, LocatorError> {
+        if let Some(name) = text.strip_prefix("memory:") {
+            return Ok(Self::Memory(decode_text(name)?));
+        }
+        let Some(path) = text.strip_prefix("pkcs11:") else {
+            return Err(LocatorError(format!("{text:?} is not a pkcs11: URI")));
+        };
+        let (mut id, mut label) = (None, None);
+        for attribute in path.split(';').filter(|attribute| !attribute.is_empty()) {
+            match attribute.split_once('=') {
+                Some(("id", value)) if id.is_none() => id = Some(percent_decode(value)?),
+                Some(("object", value)) if label.is_none() => label = Some(decode_text(value)?),
+                Some(("type", "private")) => {}
+                _ => {
+                    return Err(LocatorError(format!(
+                        "{attribute:?} cannot locate a key: use id= and object=, each once; \
+                         the token is chosen by the keystore's configuration"
+                    )));
+                }
+            }
+        }
+        if id.is_none() && label.is_none() {
+            return Err(LocatorError(format!("{text:?} names neither id= nor object=")));
+        }
+        Ok(Self::Object { id, label })
+    }
+}
+
+impl serde::Serialize for Locator {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Locator {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Encodes all but the unreserved characters of RFC 3986 section 2.3.
+pub(crate) fn percent_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(*byte));
+            }
+            _ => text.extend(['%', hex_digit(byte >> 4), hex_digit(byte & 15)]),
+        }
+    }
+    text
+}
+
+/// Decodes `%XX`; everything else stands for itself.
+pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, LocatorError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut nibble = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        match (nibble(), nibble()) {
+            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
+            _ => {
+                return Err(LocatorError(format!(
+                    "{text:?} has a % without two hexadecimal digits"
+                )));
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn decode_text(text: &str) -> Result<String, LocatorError> {
+    String::from_utf8(percent_decode(text)?)
+        .map_err(|_| LocatorError(format!("{text:?} does not decode to UTF-8")))
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from(b"0123456789ABCDEF"[usize::from(nibble)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locator_reads_back_what_it_wrote() {
+        let locators = [
+            Locator::Object { id: Some(vec![0, 0x2f, 0xff]), label: Some("a;b=c %".into()) },
+            Locator::Object { id: Some(vec![]), label: None },
+            Locator::Object { id: None, label: Some("schlüssel".into()) },
+            Locator::Memory("name with spaces".into()),
+        ];
+        for locator in locators {
+            assert_eq!(locator.to_string().parse(), Ok(locator.clone()), "{locator}");
+        }
+    }
+
+    #[test]
+    fn a_locator_that_names_no_key_is_refused() {
+        for text in [
+            "pkcs11:",
+            "file:x",
+            "pkcs11:id=%0",
+            "pkcs11:id=%zz",
+            "pkcs11:object=%ff",
+            "pkcs11:token=x;object=y",
+            "pkcs11:object=a;object=b",
+            "pkcs11:pin-value=1;object=a",
+        ] {
+            assert!(text.parse::<Locator>().is_err(), "{text}");
+        }
+    }
+}

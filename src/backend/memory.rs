@@ -1,0 +1,1 @@
+//! Software keys. NO SECURITY: for tests and examples only.

@@ -1,0 +1,354 @@
+//! The seam between the JOSE core and the devices that hold private keys.
+//!
+//! Three rules hold here whatever else moves:
+//!
+//! 1. Private material never crosses the seam. A content encryption key does (as a [`Cek`]), and
+//!    signatures do; each operation can say where its steps ran ([`Support`], [`CekPlacement`]).
+//! 2. A fault of the *input* is [`BackendError::Rejected`] and nothing more. It is decided by the
+//!    call that failed, not by the code the device chose for it.
+//! 3. Nothing attacker-controlled arrives here before policy has seen it; a point in a
+//!    [`CekRequest::EcdhEs`] has been checked to lie on its curve.
+//!
+//! Every call blocks until the device has answered. From async code, wrap the engine's calls in
+//! the runtime's `spawn_blocking`.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::jose::alg::{AesKeyWrap, ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
+use crate::jose::alg::{Hash, Purpose, SignatureAlgorithm};
+use crate::jose::jwk::{PrivateJwk, PublicKey, PublicPoint};
+use crate::secret::Plaintext;
+
+mod cek;
+mod error;
+mod locator;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
+
+pub mod memory;
+
+pub use cek::HostCek;
+pub use error::BackendError;
+pub use locator::Locator;
+
+/// A device that holds private keys: a PKCS#11 token or a TPM 2.0.
+pub trait Keystore: Debug + Send + Sync {
+    /// Returns the name this keystore has in the configuration.
+    fn name(&self) -> &str;
+
+    /// Tells what the device is and says of itself, for `doctor` and for the production check.
+    ///
+    /// # Errors
+    /// A device fault: [`BackendError::Unavailable`], or the PIN's ([`BackendError::PinRefused`]).
+    fn describe(&self) -> Result<DeviceInfo, BackendError>;
+
+    /// Tells whether and how the device does `alg` with a key of `shape`.
+    ///
+    /// Found by doing it once with a key made for the purpose (a known answer), never read from a
+    /// mechanism list; remembered for the life of the keystore.
+    ///
+    /// # Errors
+    /// A device fault. That the device cannot do it is not an error but [`Support::No`].
+    fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError>;
+
+    /// Finds the one private key at `locator`.
+    ///
+    /// # Errors
+    /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], or a device fault.
+    fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError>;
+
+    /// Lists the private keys of the device that could be ours.
+    ///
+    /// # Errors
+    /// A device fault.
+    fn list(&self) -> Result<Vec<KeyInfo>, BackendError>;
+
+    /// Returns a locator that no key of the device has, for a key to be called `name`.
+    ///
+    /// It is recorded before [`Keystore::generate`] is called, so that a crash in between leaves
+    /// a key that can be found again.
+    ///
+    /// # Errors
+    /// A device fault.
+    fn new_locator(&self, name: &str) -> Result<Locator, BackendError>;
+
+    /// Makes a key in the device; its private part never leaves it.
+    ///
+    /// What the device kept of the request is read back. A key that is not sensitive, can be
+    /// extracted, or has another usage than asked is destroyed and reported as
+    /// [`BackendError::NotAsAsked`]; what the device does not tell is listed in
+    /// [`KeyInfo::unproven`].
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`], [`BackendError::NotAsAsked`], or a device fault.
+    fn generate(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError>;
+
+    /// Puts a known private key into the device, sensitive and not extractable from then on.
+    ///
+    /// # Errors
+    /// As [`Keystore::generate`].
+    fn import(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        private: &PrivateJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError>;
+
+    /// Destroys the key at `locator`, with its public object where the device has one.
+    ///
+    /// # Errors
+    /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], or a device fault.
+    fn destroy(&self, locator: &Locator) -> Result<(), BackendError>;
+
+    /// Asks the device, by a call of its own, whether it is there and we are logged in.
+    ///
+    /// # Errors
+    /// What the device, or the way to it, answered.
+    fn health(&self) -> Result<(), BackendError>;
+}
+
+/// One private key in a device. What it cannot do answers [`BackendError::Unsupported`].
+pub trait HardwareKey: Debug + Send + Sync {
+    /// Returns the name of the keystore that holds the key.
+    fn keystore(&self) -> &str;
+
+    /// Returns what is known of the key.
+    fn info(&self) -> &KeyInfo;
+
+    /// Tells whether and how this very key does `alg`: by a known answer, remembered.
+    ///
+    /// # Errors
+    /// A device fault.
+    fn support(&self, alg: KeyAlgorithm) -> Result<Support, BackendError>;
+
+    /// Recovers the content encryption key of a JWE.
+    ///
+    /// A key of another length than `enc` needs is a fault of the input too.
+    ///
+    /// # Errors
+    /// [`BackendError::Rejected`] on any fault of the input; else a device fault.
+    fn unwrap_cek(
+        &self,
+        request: &CekRequest<'_>,
+        enc: ContentEncryption,
+    ) -> Result<Box<dyn Cek>, BackendError>;
+
+    /// Signs, and answers the form a JWS carries: for ECDSA `r || s`, each left-padded to the
+    /// field's length (RFC 7518 section 3.4); for RSA the modulus length; for Ed25519 64 bytes.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] or a device fault.
+    fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError>;
+
+    /// Asks the device whether it is alive, through the same road as the key's operations.
+    ///
+    /// Called once on every path to a failed decryption, so that a dead device is never reported
+    /// as a bad token and a bad token never as a dead device.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] when the device does not answer.
+    fn confirm_alive(&self) -> Result<(), BackendError>;
+}
+
+/// A content encryption key: bytes on the host (zeroized), or a handle to an object in the device.
+pub trait Cek: Debug + Send {
+    /// Tells where the key is.
+    fn placement(&self) -> CekPlacement;
+
+    /// Decrypts and authenticates. `iv` and `tag` have been checked to have the lengths of the
+    /// key's `enc`.
+    ///
+    /// # Errors
+    /// [`BackendError::Rejected`] when the tag does not match.
+    fn decrypt(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8],
+    ) -> Result<Plaintext, BackendError>;
+}
+
+/// Where a content encryption key is while it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CekPlacement {
+    /// In the memory of this process, zeroized after use.
+    Host,
+}
+
+/// How a CEK is to be recovered: RFC 7518 section 4, seen from the recipient.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CekRequest<'a> {
+    /// RSAES-OAEP; `hash` is also that of MGF1, the label is empty (section 4.3).
+    RsaOaep {
+        /// The OAEP hash.
+        hash: Hash,
+        /// The JWE Encrypted Key: as long as the modulus.
+        encrypted_key: &'a [u8],
+    },
+    /// ECDH-ES (section 4.6).
+    EcdhEs {
+        /// The sender's ephemeral key, checked to lie on its curve.
+        epk: &'a PublicPoint,
+        /// The `OtherInfo` of the Concat KDF (section 4.6.2), complete.
+        other_info: &'a [u8],
+        /// The key wrap and the JWE Encrypted Key; `None` for direct key agreement.
+        wrapped: Option<(AesKeyWrap, &'a [u8])>,
+    },
+}
+
+/// What is to be signed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum ToSign<'a> {
+    /// The whole message; the backend hashes it with the hash of the algorithm.
+    Message(&'a [u8]),
+    /// The digest, made with the hash of the algorithm; signed as it is. Not for Ed25519.
+    Digest(&'a [u8]),
+}
+
+/// Whether and how a device does an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Support {
+    /// All of the private-key operation runs in the device.
+    Hardware {
+        /// The device's mechanism or scheme, by its name in the standard.
+        mechanism: &'static str,
+    },
+    /// The private key stays in the device, a step of its operation runs on the host.
+    HostAssisted {
+        /// The device's mechanism or scheme.
+        mechanism: &'static str,
+        /// What the host does, and what that means.
+        step: &'static str,
+    },
+    /// The device does not do it.
+    No {
+        /// Why, in words for an operator.
+        reason: String,
+    },
+}
+
+/// The kind and size of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyShape {
+    /// RSA with a modulus of this many bits, and the public exponent 65537.
+    Rsa {
+        /// Modulus length in bits.
+        bits: u32,
+    },
+    /// A key on a curve.
+    Curve(crate::jose::alg::Curve),
+}
+
+/// What a new key shall be.
+#[derive(Clone, Debug)]
+pub struct KeySpec {
+    /// Kind and size.
+    pub shape: KeyShape,
+    /// The algorithms the key is bound to: at least one, all of one purpose.
+    pub algs: Vec<KeyAlgorithm>,
+}
+
+/// What is known of a key in a device.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// Where the key is.
+    pub locator: Locator,
+    /// The label the device shows for it, if any.
+    pub label: Option<String>,
+    /// Its public half, where the device tells it.
+    pub public: Option<PublicKey>,
+    /// Guarantees that the device did not prove: each a short phrase with the attribute's name.
+    pub unproven: Vec<String>,
+    /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
+    pub weak: Vec<String>,
+}
+
+/// What a device says of itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// The kind: `pkcs11`, `tpm` or `memory`.
+    pub kind: &'static str,
+    /// Manufacturer, as the device gives it.
+    pub manufacturer: String,
+    /// Model, as the device gives it.
+    pub model: String,
+    /// Serial number, as the device gives it.
+    pub serial: String,
+    /// Firmware or library version, as the device gives it.
+    pub version: String,
+    /// The token's label, where it has one.
+    pub label: String,
+    /// The device is software: its keys are files that can be copied.
+    pub software: bool,
+    /// Warnings about the device or the way to it, for an operator.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> CekRequest<'a> {
+    /// Returns the JWE `alg` that this request belongs to.
+    pub const fn alg(&self) -> KeyManagement {
+        match self {
+            Self::RsaOaep { hash: Hash::Sha1, .. } => KeyManagement::RsaOaep,
+            Self::RsaOaep { hash: Hash::Sha256, .. } => KeyManagement::RsaOaep256,
+            Self::RsaOaep { hash: Hash::Sha384, .. } => KeyManagement::RsaOaep384,
+            Self::RsaOaep { hash: Hash::Sha512, .. } => KeyManagement::RsaOaep512,
+            Self::EcdhEs { wrapped: None, .. } => KeyManagement::EcdhEs,
+            Self::EcdhEs { wrapped: Some((AesKeyWrap::A128Kw, _)), .. } => {
+                KeyManagement::EcdhEsA128Kw
+            }
+            Self::EcdhEs { wrapped: Some((AesKeyWrap::A192Kw, _)), .. } => {
+                KeyManagement::EcdhEsA192Kw
+            }
+            Self::EcdhEs { wrapped: Some((AesKeyWrap::A256Kw, _)), .. } => {
+                KeyManagement::EcdhEsA256Kw
+            }
+        }
+    }
+}
+
+impl Support {
+    /// Returns whether the operation can be done at all.
+    pub const fn is_available(&self) -> bool {
+        !matches!(self, Self::No { .. })
+    }
+}
+
+impl KeyShape {
+    /// Returns the kind of key.
+    pub const fn kind(self) -> KeyKind {
+        match self {
+            Self::Rsa { .. } => KeyKind::Rsa,
+            Self::Curve(curve) => KeyKind::Curve(curve),
+        }
+    }
+}
+
+impl std::fmt::Display for KeyShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA-{bits}"),
+            Self::Curve(curve) => f.write_str(curve.name()),
+        }
+    }
+}
+
+impl KeySpec {
+    /// Returns the purpose that all algorithms of the key share, or `None` where they do not.
+    pub fn purpose(&self) -> Option<Purpose> {
+        let purpose = self.algs.first()?.purpose();
+        self.algs.iter().all(|alg| alg.purpose() == purpose).then_some(purpose)
+    }
+}

@@ -1,0 +1,180 @@
+//! Strict JSON: no duplicate members at any level, bounded depth, and nothing after the value.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How deep objects and arrays may nest in a token's header or claims. Real claims (verified
+/// claims of OpenID Connect for Identity Assurance) stay under 12.
+pub const MAX_DEPTH: usize = 32;
+
+/// Parses one JSON object.
+///
+/// # Errors
+/// Says what is wrong, without quoting the text: duplicate members (RFC 7515 section 4), nesting
+/// over [`MAX_DEPTH`], another value than an object, or no JSON at all.
+pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    let text = std::str::from_utf8(text).map_err(|_| JsonError("not UTF-8".into()))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(JsonError("not a JSON object".into())),
+    }
+}
+
+/// What is wrong with a JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JsonError(String);
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        // serde_json quotes offending strings only through messages made here and by typed
+        // deserialization; line and column help, content does not.
+        Self(match error.classify() {
+            serde_json::error::Category::Data => error.to_string(),
+            _ => format!("not JSON at line {} column {}", error.line(), error.column()),
+        })
+    }
+}
+
+/// Deserializes a [`Value`] strictly; usable as the value of a member of a typed object.
+#[derive(Clone, Copy)]
+pub(crate) struct Strict {
+    pub(crate) depth: usize,
+}
+
+/// A strictly parsed value, for typed structures that keep a member as it is.
+pub(crate) struct StrictValue(pub(crate) Value);
+
+impl<'de> Deserialize<'de> for StrictValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // One level is the object that this value is a member of.
+        Strict { depth: MAX_DEPTH - 1 }.deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Strict {
+    fn inner<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth }),
+            None => Err(E::custom("nested too deep")),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut values = Vec::new();
+        while let Some(value) = access.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut members = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            let value = access.next_value_seed(inner)?;
+            if members.insert(name, value).is_some() {
+                return Err(de::Error::custom("duplicate member"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        parse_object(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn duplicates_are_refused_at_any_level() {
+        assert!(refusal(r#"{"a":1,"a":1}"#).contains("duplicate"));
+        assert!(refusal(r#"{"a":1,"\u0061":1}"#).contains("duplicate"));
+        assert!(refusal(r#"{"a":[{"b":1,"b":2}]}"#).contains("duplicate"));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert!(parse_object(nested(MAX_DEPTH).as_bytes()).is_ok());
+        assert!(refusal(&nested(MAX_DEPTH + 1)).contains("too deep"));
+        assert!(!refusal(&nested(10_000)).is_empty());
+        assert!(!refusal(&"[".repeat(10_000)).is_empty());
+    }
+
+    #[test]
+    fn only_one_object_and_nothing_else() {
+        for text in [
+            "",
+            "1",
+            "[]",
+            "null",
+            "\"a\"",
+            "{} {}",
+            "{}x",
+            "\u{feff}{}",
+            "{\"a\":1,}",
+            "{\"a\":1e999}",
+            "{\"a\":\"\\ud800\"}",
+            "{'a':1}",
+            "{\"a\":01}",
+        ] {
+            assert!(parse_object(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(parse_object(b"{\"a\":\"\xff\"}").is_err());
+        assert!(parse_object(b" {\"a\": 1.5} \n").is_ok());
+    }
+}

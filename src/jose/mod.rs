@@ -1,0 +1,6 @@
+//! Pure JOSE types, without I/O: algorithms, base64url, headers, serializations and JWKs.
+
+pub mod alg;
+pub mod base64url;
+pub mod json;
+pub mod jwk;

@@ -1,0 +1,11 @@
+//! hsm-jose
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod backend;
+pub mod error;
+pub mod jose;
+pub mod primitives;
+pub mod secret;
+
+pub use error::{Error, Result};

@@ -1,0 +1,13 @@
+//! Primitives on the host: what a sender and a verifier do with public keys, and the steps that
+//! follow a device's answer. A leaf: it knows no token, no keystore and no JOSE header; of ours it
+//! takes only the names of algorithms, the public key types and the secret types.
+
+pub mod aes_kw;
+pub mod concat_kdf;
+pub mod content;
+pub mod digest;
+pub mod ecdh;
+pub mod oaep;
+pub mod random;
+pub mod rsa;
+pub mod verify;

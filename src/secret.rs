@@ -1,0 +1,76 @@
+//! Secrets: zeroized on drop, without `Clone` or `Serialize`, with a `Debug` that tells nothing.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::{Zeroize, Zeroizing};
+
+/// The PIN of a token: opaque text, which may hold colons, spaces and any other character.
+pub struct Pin(SecretString);
+
+/// A decrypted content. Zeroized on drop; what the caller copies out is the caller's.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+/// The shared secret Z of a key agreement: lives inside a backend, between the device's answer and
+/// the key derivation.
+pub struct SharedSecret(Zeroizing<Vec<u8>>);
+
+impl Pin {
+    /// Takes the text of a PIN.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// Gives the PIN to the call that logs in. Nothing else may read it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl Plaintext {
+    /// Takes decrypted bytes.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Hands the bytes over; zeroizing them is the caller's from here on.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.0)
+    }
+}
+
+impl SharedSecret {
+    /// Takes Z, as long as the field of the curve, leading zeros kept (RFC 7518 section 4.6.2).
+    pub fn new(z: Zeroizing<Vec<u8>>) -> Self {
+        Self(z)
+    }
+
+    /// Copies Z out of a buffer of the caller's and clears that buffer.
+    pub fn take_from(buffer: &mut [u8]) -> Self {
+        let z = Zeroizing::new(buffer.to_vec());
+        buffer.zeroize();
+        Self(z)
+    }
+
+    /// Gives Z to the key derivation. Nothing else may read it.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+macro_rules! redacted {
+    ($($type:ident),+) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($type), "(redacted)"))
+            }
+        }
+    )+};
+}
+
+redacted!(Pin, Plaintext, SharedSecret);
