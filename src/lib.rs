@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod error;
 pub mod jose;
+pub mod keyring;
 pub mod primitives;
 pub mod secret;
 
