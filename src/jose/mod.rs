@@ -4,3 +4,4 @@ pub mod alg;
 pub mod base64url;
 pub mod json;
 pub mod jwk;
+pub mod pkcs8;
