@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod jose;
 pub mod keyring;
+pub mod lifecycle;
 pub mod primitives;
 pub mod secret;
 
