@@ -3,10 +3,13 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod jose;
 pub mod keyring;
+pub mod keystores;
 pub mod lifecycle;
 pub mod primitives;
 pub mod secret;

@@ -62,7 +62,7 @@ fn a_good_file_becomes_what_it_says() {
     let KeystoreConfig::Pkcs11(issuer) = &config.keystores["issuer"] else { panic!("pkcs11") };
     assert_eq!(issuer.module, PathBuf::from("/usr/lib/softhsm/libsofthsm2.so"));
     assert_eq!(issuer.pin, PinSource::File("/etc/hsm-jose/pin".into()));
-    assert_eq!((issuer.sessions, issuer.host_oaep), (Some(8), true));
+    assert_eq!((issuer.sessions, issuer.host_oaep), (8, true));
     assert_eq!(config.keystores["soft"], KeystoreConfig::Memory);
     assert_eq!(config.keyring, PathBuf::from("/etc/hsm-jose/state/keyring.json"));
     assert_eq!(config.policy.profile, Profile::Strict);
@@ -76,9 +76,9 @@ fn a_good_file_becomes_what_it_says() {
     assert_eq!(open.trust, Some("/etc/hsm-jose/issuers.json".into()));
     assert_eq!(open.decrypt, ["partner-enc"]);
     assert_eq!(config.recipients["partner"].jwks, PathBuf::from("/etc/hsm-jose/partner.json"));
-    assert_eq!(config.line("context.id_token.seal.sign"), Some(29));
-    assert_eq!(config.line("context.id_token.open.decrypt"), Some(37));
-    assert_eq!(config.line("recipient.partner"), Some(39));
+    assert_eq!(config.line("context.id_token.seal.sign"), Some(30));
+    assert_eq!(config.line("context.id_token.open.decrypt"), Some(38));
+    assert_eq!(config.line("recipient.partner"), Some(40));
 
     let least = parse("schema = 1\nenvironment = \"production\"\n").unwrap();
     assert!(least.is_production());
