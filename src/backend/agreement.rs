@@ -31,3 +31,47 @@ pub(crate) fn cek_from_z(
     let cek = bytes.and_then(|bytes| HostCek::new(enc, bytes));
     cek.filter(|_| !bool::from(is_zero)).ok_or(BackendError::Rejected)
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::backend::Cek;
+
+    fn z(byte: u8) -> SharedSecret {
+        SharedSecret::new(Zeroizing::new(vec![byte; 32]))
+    }
+
+    #[test]
+    fn a_wrapped_cek_is_the_one_that_was_wrapped() {
+        let (enc, wrap) = (ContentEncryption::A128CbcHs256, AesKeyWrap::A192Kw);
+        let kek = concat_kdf::derive(&z(7), b"info", wrap.key_len());
+        let sent = HostCek::random(enc);
+        let wrapped = aes_kw::wrap(wrap, &kek, sent.expose_to_wrap());
+        let got = cek_from_z(z(7), b"info", Some((wrap, &wrapped)), enc).unwrap();
+        let sealed = sent.encrypt(b"aad", b"message");
+        let opened = got.decrypt(&sealed.iv, b"aad", &sealed.ciphertext, &sealed.tag).unwrap();
+        assert_eq!(opened.as_bytes(), b"message");
+    }
+
+    #[test]
+    fn every_fault_is_the_same_rejection() {
+        let (enc, wrap) = (ContentEncryption::A128Gcm, AesKeyWrap::A128Kw);
+        let kek = concat_kdf::derive(&z(7), b"info", wrap.key_len());
+        let too_long = aes_kw::wrap(wrap, &kek, &[1; 32]);
+        let good = aes_kw::wrap(wrap, &kek, &[1; 16]);
+        let faults = [
+            cek_from_z(z(7), b"info", Some((wrap, &too_long)), enc),
+            cek_from_z(z(7), b"other", Some((wrap, &good)), enc),
+            cek_from_z(z(7), b"info", Some((wrap, &good[1..])), enc),
+            cek_from_z(z(7), b"info", Some((wrap, b"")), enc),
+            cek_from_z(z(0), b"info", None, enc),
+        ];
+        for fault in faults {
+            assert!(matches!(fault, Err(BackendError::Rejected)));
+        }
+        assert!(cek_from_z(z(7), b"info", Some((wrap, &good)), enc).is_ok());
+        assert!(cek_from_z(z(7), b"info", None, enc).is_ok());
+    }
+}

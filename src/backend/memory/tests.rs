@@ -18,6 +18,10 @@ fn spec(shape: KeyShape, purpose: Purpose) -> Option<KeySpec> {
     (!algs.is_empty()).then_some(KeySpec { shape, algs })
 }
 
+fn oaep_256(encrypted_key: &[u8]) -> CekRequest<'_> {
+    CekRequest::RsaOaep { hash: Hash::Sha256, encrypted_key }
+}
+
 #[test]
 fn every_algorithm_works_on_every_shape_it_fits_and_no_other() {
     let keystore = MemoryKeystore::new("test");
@@ -107,13 +111,12 @@ fn every_fault_of_the_input_is_rejected() {
     let short = recipient.encrypt(Hash::Sha256, &[7; 31]).unwrap();
     let other_hash = recipient.encrypt(Hash::Sha1, &[7; 32]).unwrap();
     let mut changed = recipient.encrypt(Hash::Sha256, &[7; 32]).unwrap();
-    let request = |encrypted_key| CekRequest::RsaOaep { hash: Hash::Sha256, encrypted_key };
-    assert!(key.unwrap_cek(&request(&changed), enc).is_ok());
+    assert!(key.unwrap_cek(&oaep_256(&changed), enc).is_ok());
     let truncated = changed[..255].to_vec();
     changed[100] ^= 1;
     let faults = [short, other_hash, changed, truncated, vec![], vec![0xff; 256], vec![0; 300]];
     for fault in faults {
-        let rejected = key.unwrap_cek(&request(&fault), enc);
+        let rejected = key.unwrap_cek(&oaep_256(&fault), enc);
         assert!(matches!(rejected, Err(BackendError::Rejected)));
     }
 
