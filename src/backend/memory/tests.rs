@@ -190,3 +190,27 @@ fn the_signature_of_rfc_8037_appendix_a_4() {
     let digest = key.sign(SignatureAlgorithm::EdDsa, ToSign::Digest(&[0; 32]));
     assert!(matches!(digest, Err(BackendError::Unsupported { .. })));
 }
+
+#[test]
+fn the_token_of_rfc_7516_appendix_a_1() {
+    let vector = include_str!("../../../tests/data/rfc/rfc7516-appendix-a1.json");
+    let vector: serde_json::Value = serde_json::from_str(vector).unwrap();
+    let private = PrivateJwk::parse(vector["key"].to_string().as_bytes()).unwrap();
+    let keystore = MemoryKeystore::new("test");
+    let spec = spec(RSA, Purpose::Decrypt).unwrap();
+    let key = keystore.import(&Locator::Memory("rsa".into()), &spec, &private).unwrap();
+
+    let token = vector["token"].as_str().unwrap();
+    let decode = |text: &str| crate::jose::base64url::decode(text.as_bytes()).unwrap();
+    let (header, _) = token.split_once('.').unwrap();
+    let parts: Vec<_> = token.split('.').map(decode).collect();
+    let [_, encrypted_key, iv, ciphertext, tag] = parts.as_slice() else { panic!("five parts") };
+    let request = CekRequest::RsaOaep { hash: Hash::Sha1, encrypted_key };
+    let cek = key.unwrap_cek(&request, ContentEncryption::A256Gcm).unwrap();
+    let plaintext = cek.decrypt(iv, header.as_bytes(), ciphertext, tag).unwrap();
+    assert_eq!(plaintext.as_bytes(), decode(vector["payload"].as_str().unwrap()));
+
+    let sign = KeySpec { shape: RSA, algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Ps256)] };
+    let key = keystore.import(&Locator::Memory("sign".into()), &sign, &private).unwrap();
+    assert!(key.support(sign.algs[0]).unwrap().is_available());
+}
