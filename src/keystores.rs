@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::memory::MemoryKeystore;
 use crate::backend::{BackendError, HardwareKey, Keystore};
-use crate::config::{Config, KeystoreConfig};
+use crate::config::{Config, KeystoreConfig, Pkcs11Settings};
 use crate::error::{Error, Result};
 use crate::keyring::{KeyRef, Provenance};
 
@@ -91,9 +91,8 @@ impl Keystores {
     /// Finds the private key of a version, and checks that it may serve and is the recorded one.
     ///
     /// # Errors
-    /// [`Error::Policy`] for an imported key without a waiver in production; [`Error::Config`] if
-    /// the device has another key at the locator; else as [`Keystores::open`] and
-    /// [`Keystore::find`].
+    /// [`Error::Policy`] for an imported key without a waiver in production; else as
+    /// [`Keystores::open`] and [`Keystore::find_with_public`].
     pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
         let version = found.version;
         let is_waived = version.provenance != Provenance::Imported || version.waiver.is_some();
@@ -104,15 +103,11 @@ impl Keystores {
                 found.key.name, found.kid
             )));
         }
-        let key = self.open(&version.keystore)?.find(&version.locator)?;
-        match (&key.info().public, &version.public) {
-            (Some(told), Some(recorded)) if *told != recorded.key => Err(Error::Config(format!(
-                "the key at {} in keystore {} is not the one that entered the keyring as {} \
-                 (kid {:?}): it was replaced in the device",
-                version.locator, version.keystore, found.key.name, found.kid
-            ))),
-            _ => Ok(key),
-        }
+        let keystore = self.open(&version.keystore)?;
+        Ok(match &version.public {
+            Some(public) => keystore.find_with_public(&version.locator, &public.key)?,
+            None => keystore.find(&version.locator)?,
+        })
     }
 
     fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
@@ -134,7 +129,24 @@ fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>
     }
 }
 
-fn open_pkcs11(name: &str, _settings: &crate::config::Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
+#[cfg(feature = "pkcs11")]
+fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
+    use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
+
+    let token = settings.token.parse();
+    let token = token.map_err(|error| Error::Config(format!("keystore {name}: token: {error}")))?;
+    Ok(Arc::new(Pkcs11Keystore::open(Pkcs11Config {
+        name: name.to_owned(),
+        module: settings.module.clone(),
+        token,
+        pin: settings.pin.clone(),
+        sessions: settings.sessions,
+        host_oaep: settings.host_oaep,
+    })?))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn open_pkcs11(name: &str, _settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
     Err(Error::Config(format!(
         "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
     )))

@@ -146,7 +146,11 @@ impl Entry<'_> {
         let interrupted = writer.keyring().key(&self.request.name).and_then(KeyEntry::pending);
         if let Some(locator) = interrupted.map(|pending| pending.locator.clone()) {
             self.check_interrupted(writer)?;
-            match self.keystore.find(&locator) {
+            let found = match self.known {
+                Some(public) => self.keystore.find_with_public(&locator, public),
+                None => self.keystore.find(&locator),
+            };
+            match found {
                 Ok(key) => return self.complete(writer, key.as_ref()),
                 Err(BackendError::NotFound { .. }) => self.forget(writer)?,
                 Err(error) => return Err(error.into()),
