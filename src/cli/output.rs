@@ -21,7 +21,7 @@ pub struct Report {
     pub text: Vec<u8>,
     /// What stdout gets with `--json`; `schema` is added.
     pub json: Map<String, Value>,
-    /// Remarks for the operator, a line each, to stderr without `--json`.
+    /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
     pub notes: Vec<String>,
     /// A check found something: exit status 7.
     pub found: bool,
@@ -52,7 +52,10 @@ impl Report {
 /// Writes what a command answered and returns the exit status.
 pub(super) fn finish(outcome: Result<Report>, as_json: bool) -> ExitCode {
     match outcome {
-        Ok(report) => {
+        Ok(mut report) => {
+            if as_json && !report.notes.is_empty() {
+                report.json.insert("notes".to_owned(), json!(report.notes));
+            }
             let status = if report.found { FOUND } else { 0 };
             let bytes = if as_json { json_line(report.json) } else { report.text };
             if !as_json {
