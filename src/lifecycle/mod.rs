@@ -170,7 +170,7 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
             profile.name()
         )));
     }
-    if bits as usize > MAX_RSA_BITS || bits % 64 != 0 {
+    if bits as usize > MAX_RSA_BITS || !bits.is_multiple_of(64) {
         return Err(Error::Usage(format!(
             "RSA keys have up to {MAX_RSA_BITS} bits, a multiple of 64, not {bits}"
         )));
