@@ -5,6 +5,10 @@
 pub mod backend;
 pub mod error;
 pub mod jose;
+pub mod jwe;
+pub mod jws;
+pub mod jwt;
+pub mod policy;
 pub mod primitives;
 pub mod secret;
 

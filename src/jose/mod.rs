@@ -2,5 +2,7 @@
 
 pub mod alg;
 pub mod base64url;
+pub mod header;
 pub mod json;
 pub mod jwk;
+pub mod serialization;
