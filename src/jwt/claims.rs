@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::jose::{base64url, json};
-use crate::policy::{Context, OpenRules, SealRules};
+use crate::policy::{Context, Nesting, OpenRules, SealRules};
 use crate::primitives::random;
 
 /// Tells the time. Injectable, so that expiry can be tested.
@@ -67,22 +67,25 @@ impl Claims {
 
     /// Completes the claims of a token that is being made: `iss`, `aud`, `iat`, `exp` and `jti`.
     ///
-    /// A claim that is there already must agree: another `iss` or `aud`, an `iat` of another time,
+    /// A claim that is there already must agree: another `iss` or `aud`, an `iat` that is not now,
     /// or an `exp` outside the lifetime are refused, not overwritten.
     pub(super) fn stamped(
         &self,
+        context: &Context,
         rules: &SealRules,
         audience: Option<&str>,
         now: u64,
     ) -> Result<Vec<u8>> {
         let mut members = self.members.clone();
-        agree(&mut members, "iss", &rules.issuer)?;
+        if let Some(issuer) = &rules.issuer {
+            agree(&mut members, "iss", issuer)?;
+        }
         match audience {
             Some(audience) => match members.get("aud") {
                 Some(Value::Array(values)) if *values == [Value::from(audience)] => {}
                 _ => agree(&mut members, "aud", audience)?,
             },
-            None if has_audience(&members) => {}
+            None if rules.audience.is_none() || has_audience(&members) => {}
             None => {
                 return Err(claim(
                     "aud",
@@ -90,22 +93,8 @@ impl Claims {
                 ));
             }
         }
-        if members.contains_key("iat") {
-            return Err(claim("iat", "is stamped here; leave it out"));
-        }
-        members.insert("iat".into(), now.into());
-        let latest = now.saturating_add(rules.lifetime);
-        match members.get("exp") {
-            None => drop(members.insert("exp".into(), latest.into())),
-            Some(value) => {
-                let exp = numeric_date("exp", value)?;
-                if exp <= now as f64 || exp > latest as f64 {
-                    return Err(claim(
-                        "exp",
-                        format!("is not within the lifetime of {} s", rules.lifetime),
-                    ));
-                }
-            }
+        if let Some(lifetime) = rules.lifetime {
+            stamp_times(&mut members, lifetime, context.skew, now)?;
         }
         if let Some(value) = members.get("nbf") {
             numeric_date("nbf", value)?;
@@ -113,7 +102,7 @@ impl Claims {
         for name in ["sub", "jti"] {
             text_if_present(&members, name)?;
         }
-        if !members.contains_key("jti") {
+        if rules.sign.is_some() && !members.contains_key("jti") {
             let mut jti = [0; 16];
             random::fill(&mut jti);
             members.insert("jti".into(), base64url::encode(&jti).into());
@@ -124,8 +113,8 @@ impl Claims {
     /// Checks the claims of a token that was opened, at time `now`; `key_issuer` is the one issuer
     /// that the verifying key is registered for.
     ///
-    /// `iss`, `aud` and `exp` must be there; `nbf`, `iat`, `sub` and `jti` must be right where they
-    /// are.
+    /// `iss`, `aud` and `exp` must be there, unless the context is unsigned; `nbf`, `iat`, `sub` and
+    /// `jti` must be right where they are.
     pub(super) fn check(
         &self,
         context: &Context,
@@ -134,40 +123,60 @@ impl Claims {
         now: u64,
     ) -> Result<()> {
         let members = &self.members;
-        let iss = members.get("iss").map(|value| value.as_str());
-        let Some(Some(iss)) = iss else {
-            return Err(claim("iss", "is missing or not a string"));
-        };
-        if !rules.issuers.is_empty() && !rules.issuers.iter().any(|issuer| issuer == iss) {
-            return Err(claim("iss", "is not an issuer that this context takes"));
-        }
-        if key_issuer.is_some_and(|issuer| issuer != iss) {
-            return Err(claim("iss", "is not the issuer that the signing key is registered for"));
-        }
-        let is_for_us = match members.get("aud") {
-            Some(Value::String(audience)) => *audience == rules.audience,
-            Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
-                values.iter().any(|value| value.as_str() == Some(&rules.audience))
+        let is_signed = context.nesting != Nesting::Jwe;
+        match members.get("iss").map(Value::as_str) {
+            Some(Some(iss)) => {
+                if !rules.issuers.is_empty() && !rules.issuers.iter().any(|issuer| issuer == iss) {
+                    return Err(claim("iss", "is not an issuer that this context takes"));
+                }
+                if key_issuer.is_some_and(|issuer| issuer != iss) {
+                    return Err(claim(
+                        "iss",
+                        "is not the issuer that the signing key is registered for",
+                    ));
+                }
             }
-            _ => {
-                return Err(claim("aud", "is missing, or neither a string nor an array of strings"));
-            }
-        };
-        if !is_for_us {
-            return Err(claim("aud", "does not hold our own name"));
+            None if !is_signed && rules.issuers.is_empty() => {}
+            _ => return Err(claim("iss", "is missing or not a string")),
         }
-        self.check_times(context.skew, rules.max_lifetime, now)?;
+        if let Some(own_name) = &rules.audience {
+            let is_for_us = match members.get("aud") {
+                Some(Value::String(audience)) => audience == own_name,
+                Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
+                    values.iter().any(|value| value.as_str() == Some(own_name))
+                }
+                _ => {
+                    return Err(claim(
+                        "aud",
+                        "is missing, or neither a string nor an array of strings",
+                    ));
+                }
+            };
+            if !is_for_us {
+                return Err(claim("aud", "does not hold our own name"));
+            }
+        }
+        self.check_times(context.skew, rules.max_lifetime, is_signed, now)?;
         for name in ["sub", "jti"] {
             text_if_present(members, name)?;
         }
         Ok(())
     }
 
-    fn check_times(&self, skew: u64, max_lifetime: Option<u64>, now: u64) -> Result<()> {
+    fn check_times(
+        &self,
+        skew: u64,
+        max_lifetime: Option<u64>,
+        needs_exp: bool,
+        now: u64,
+    ) -> Result<()> {
         let date = |name| self.members.get(name).map(|value| numeric_date(name, value)).transpose();
         let (now, skew) = (now as f64, skew as f64);
-        let exp = date("exp")?.ok_or_else(|| claim("exp", "is missing"))?;
-        if exp + skew <= now {
+        let exp = date("exp")?;
+        if exp.is_none() && (needs_exp || max_lifetime.is_some()) {
+            return Err(claim("exp", "is missing"));
+        }
+        if exp.is_some_and(|exp| exp + skew <= now) {
             return Err(claim("exp", "is in the past"));
         }
         if date("nbf")?.is_some_and(|nbf| nbf > now + skew) {
@@ -177,7 +186,7 @@ impl Claims {
         if iat.is_some_and(|iat| iat > now + skew) {
             return Err(claim("iat", "is in the future"));
         }
-        if let Some(max_lifetime) = max_lifetime {
+        if let (Some(max_lifetime), Some(exp)) = (max_lifetime, exp) {
             let iat = iat
                 .ok_or_else(|| claim("iat", "is missing, and this context limits the lifetime"))?;
             if exp - iat > max_lifetime as f64 {
@@ -192,6 +201,29 @@ impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Claims({} members, redacted)", self.members.len())
     }
+}
+
+/// Sets `iat`, and `exp` unless it is there and within the lifetime.
+fn stamp_times(members: &mut Map<String, Value>, lifetime: u64, skew: u64, now: u64) -> Result<()> {
+    match members.get("iat") {
+        None => drop(members.insert("iat".into(), now.into())),
+        Some(value) => {
+            if (numeric_date("iat", value)? - now as f64).abs() > skew as f64 {
+                return Err(claim("iat", "is not now; leave it out and it is stamped"));
+            }
+        }
+    }
+    let latest = now.saturating_add(lifetime);
+    match members.get("exp") {
+        None => drop(members.insert("exp".into(), latest.into())),
+        Some(value) => {
+            let exp = numeric_date("exp", value)?;
+            if exp <= now as f64 || exp > latest as f64 {
+                return Err(claim("exp", format!("is not within the lifetime of {lifetime} s")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sets a claim, or refuses one that is there and says something else.

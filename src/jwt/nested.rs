@@ -56,7 +56,7 @@ pub fn seal(
     now: u64,
 ) -> Result<String> {
     let rules = context.sealing()?;
-    let content = zeroize::Zeroizing::new(claims.stamped(rules, audience, now)?);
+    let content = zeroize::Zeroizing::new(claims.stamped(context, rules, audience, now)?);
     let typ = Some(context.sent_typ());
     let inner = match (context.nesting, signer) {
         (Nesting::Jwe, _) => None,

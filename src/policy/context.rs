@@ -46,18 +46,18 @@ pub struct Context {
 /// How a token of a context is made.
 #[derive(Clone, Debug)]
 pub struct SealRules {
-    /// `iss`.
-    pub issuer: String,
-    /// Where `aud` comes from.
-    pub audience: Audience,
+    /// `iss`; only [`Nesting::Jwe`] may have none.
+    pub issuer: Option<String>,
+    /// Where `aud` comes from; only [`Nesting::Jwe`] may have none.
+    pub audience: Option<Audience>,
     /// The name of the signing key; `None` for [`Nesting::Jwe`].
     pub sign: Option<String>,
     /// JWE algorithms in order of preference; `None` for [`Nesting::Jws`].
     pub algs: Option<AllowList<KeyManagement>>,
     /// Content encryptions in order of preference; `None` for [`Nesting::Jws`].
     pub encs: Option<AllowList<ContentEncryption>>,
-    /// `exp` minus `iat`, in seconds.
-    pub lifetime: u64,
+    /// `exp` minus `iat`, in seconds; only [`Nesting::Jwe`] may have none, and stamps neither then.
+    pub lifetime: Option<u64>,
 }
 
 /// Where the audience of a token comes from.
@@ -72,8 +72,8 @@ pub enum Audience {
 /// What is taken in a context.
 #[derive(Clone, Debug)]
 pub struct OpenRules {
-    /// Our own name, which `aud` must hold.
-    pub audience: String,
+    /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none.
+    pub audience: Option<String>,
     /// The issuers that are taken; empty: whoever `trust` vouches for.
     pub issuers: Vec<String>,
     /// The issuers' keys; empty for [`Nesting::Jwe`].

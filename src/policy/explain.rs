@@ -99,21 +99,19 @@ impl Context {
             format!("clock skew: {} s; token: at most {} bytes", self.skew, self.max_token_len),
         ];
         if let Some(seal) = &self.seal {
-            let audience = match &seal.audience {
-                Audience::Recipient => "the recipient's registration".into(),
-                Audience::Fixed(audience) => format!("{audience:?}"),
-            };
-            lines.push(format!(
-                "seal: iss {:?}, aud from {audience}, lifetime {} s",
-                seal.issuer, seal.lifetime
-            ));
+            lines.extend(seal.issuer.iter().map(|issuer| format!("seal: iss {issuer:?}")));
+            lines.extend(seal.audience.iter().map(|audience| match audience {
+                Audience::Recipient => "seal: aud from the recipient's registration".into(),
+                Audience::Fixed(audience) => format!("seal: aud {audience:?}"),
+            }));
+            lines.extend(seal.lifetime.iter().map(|seconds| format!("seal: lifetime {seconds} s")));
             lines.extend(seal.sign.iter().map(|name| format!("seal: signed by {name}")));
             if let (Some(algs), Some(encs)) = (&seal.algs, &seal.encs) {
                 lines.push(format!("seal: encrypted with {algs}; content {encs}"));
             }
         }
         if let Some(open) = &self.open {
-            lines.push(format!("open: aud must hold {:?}", open.audience));
+            lines.extend(open.audience.iter().map(|name| format!("open: aud must hold {name:?}")));
             if let Some(JweRules { algs, encs, .. }) = &open.jwe {
                 lines.push(format!("open: JWE alg {algs}; enc {encs}"));
                 lines.push(format!("open: decrypted by {}", open.decrypt.join(", ")));
