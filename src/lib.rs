@@ -3,11 +3,13 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod config;
 pub mod error;
 pub mod jose;
 pub mod jwe;
 pub mod jws;
 pub mod jwt;
+pub mod keyring;
 pub mod policy;
 pub mod primitives;
 pub mod secret;

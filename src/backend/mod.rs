@@ -20,8 +20,10 @@ use crate::jose::alg::{Hash, Purpose, SignatureAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PublicKey, PublicPoint};
 use crate::secret::Plaintext;
 
+pub(crate) mod agreement;
 mod cek;
 mod error;
+pub(crate) mod known_answer;
 mod locator;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;

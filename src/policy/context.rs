@@ -88,6 +88,18 @@ pub struct OpenRules {
     pub max_lifetime: Option<u64>,
 }
 
+impl Nesting {
+    /// Returns whether tokens carry a signature.
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::Jws | Self::JweOfJws)
+    }
+
+    /// Returns whether tokens are encrypted.
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Jwe | Self::JweOfJws)
+    }
+}
+
 impl Context {
     /// Returns the `typ` that is sent.
     pub fn sent_typ(&self) -> &str {

@@ -56,6 +56,16 @@ const NEVER: [(&str, &str); 2] = [
     ("b64", "an unencoded payload is not in this release"),
 ];
 
+impl Profile {
+    /// Returns the name of the profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::All => "all",
+        }
+    }
+}
+
 impl Policy {
     /// Returns the policy of a profile as it stands.
     pub fn of(profile: Profile) -> Self {
@@ -151,10 +161,7 @@ impl Policy {
         format!(
             "profile {}\nJWE alg: {}\nJWE enc: {}\nJWS alg: {}\nRSA made here: {} bits or more\n\
              RSA of partners: {} bits or more\nrefused parameters: {}\ntoken: at most {} bytes\n",
-            match self.profile {
-                Profile::Strict => "strict",
-                Profile::All => "all",
-            },
+            self.profile.name(),
             self.jwe.algs,
             self.jwe.encs,
             self.jws.algs,

@@ -1,5 +1,17 @@
 //! Content encryption: AES-GCM and AES-CBC with HMAC (RFC 7518 section 5).
 
+use aes::{Aes128, Aes192, Aes256};
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, AesGcm, KeyInit};
+use cbc::cipher::consts::{U12, U16};
+use cbc::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use hmac::{Hmac, Mac};
+use sha2::{Sha256, Sha384, Sha512};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
+use zeroize::Zeroizing;
+
+use super::random;
 use crate::jose::alg::ContentEncryption;
 use crate::secret::Plaintext;
 
@@ -8,31 +20,160 @@ use crate::secret::Plaintext;
 pub struct Sealed {
     /// The initialization vector.
     pub iv: Vec<u8>,
-    /// The ciphertext; for GCM as long as the plaintext.
+    /// The ciphertext: for GCM as long as the plaintext, for CBC the next multiple of 16 bytes.
     pub ciphertext: Vec<u8>,
     /// The authentication tag.
     pub tag: Vec<u8>,
 }
 
 /// Encrypts under a fresh random IV. `key` has [`ContentEncryption::key_len`] bytes and is never
-/// used for another message: its caller consumes it.
-pub(crate) fn encrypt(
-    _enc: ContentEncryption,
-    _key: &[u8],
-    _aad: &[u8],
-    _plaintext: &[u8],
-) -> Sealed {
-    todo!()
+/// used for another message: its caller consumes it. `plaintext` is below the 64 GiB of GCM.
+pub(crate) fn encrypt(enc: ContentEncryption, key: &[u8], aad: &[u8], plaintext: &[u8]) -> Sealed {
+    let mut iv = vec![0; enc.iv_len()];
+    random::fill(&mut iv);
+    encrypt_with_iv(enc, key, iv, aad, plaintext)
 }
 
 /// Decrypts and authenticates; `None` when the tag does not match, or a length is not that of `enc`.
+///
+/// Nothing is decrypted before the tag is found to match, and a padding that is wrong all the same
+/// is no different answer (RFC 7518 section 5.2.2.2).
 pub(crate) fn decrypt(
-    _enc: ContentEncryption,
-    _key: &[u8],
-    _iv: &[u8],
-    _aad: &[u8],
-    _ciphertext: &[u8],
-    _tag: &[u8],
+    enc: ContentEncryption,
+    key: &[u8],
+    iv: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
 ) -> Option<Plaintext> {
-    todo!()
+    use ContentEncryption as Enc;
+    if key.len() != enc.key_len() || iv.len() != enc.iv_len() || tag.len() != enc.tag_len() {
+        return None;
+    }
+    let open = match enc {
+        Enc::A128Gcm => gcm_open::<Aes128>,
+        Enc::A192Gcm => gcm_open::<Aes192>,
+        Enc::A256Gcm => gcm_open::<Aes256>,
+        Enc::A128CbcHs256 => cbc_open::<Aes128, Hmac<Sha256>>,
+        Enc::A192CbcHs384 => cbc_open::<Aes192, Hmac<Sha384>>,
+        Enc::A256CbcHs512 => cbc_open::<Aes256, Hmac<Sha512>>,
+    };
+    open(key, iv, aad, ciphertext, tag).map(Plaintext::new)
+}
+
+fn encrypt_with_iv(
+    enc: ContentEncryption,
+    key: &[u8],
+    iv: Vec<u8>,
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Sealed {
+    use ContentEncryption as Enc;
+    let seal = match enc {
+        Enc::A128Gcm => gcm_seal::<Aes128>,
+        Enc::A192Gcm => gcm_seal::<Aes192>,
+        Enc::A256Gcm => gcm_seal::<Aes256>,
+        Enc::A128CbcHs256 => cbc_seal::<Aes128, Hmac<Sha256>>,
+        Enc::A192CbcHs384 => cbc_seal::<Aes192, Hmac<Sha384>>,
+        Enc::A256CbcHs512 => cbc_seal::<Aes256, Hmac<Sha512>>,
+    };
+    let sealed = seal(key, &iv, aad, plaintext);
+    let (ciphertext, mut tag) = sealed.expect("lengths of enc"); // invariant: see encrypt
+    tag.truncate(enc.tag_len());
+    Sealed { iv, ciphertext, tag }
+}
+
+fn gcm_seal<C>(key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> Option<(Vec<u8>, Vec<u8>)>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+{
+    let cipher = AesGcm::<C, U12>::new_from_slice(key).ok()?;
+    let mut ciphertext = vec![0; plaintext.len()];
+    let buffer = InOutBuf::new(plaintext, &mut ciphertext).ok()?;
+    let tag = cipher.encrypt_inout_detached(iv.try_into().ok()?, aad, buffer).ok()?;
+    Some((ciphertext, tag.to_vec()))
+}
+
+fn gcm_open<C>(
+    key: &[u8],
+    iv: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
+) -> Option<Zeroizing<Vec<u8>>>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+{
+    let cipher = AesGcm::<C, U12>::new_from_slice(key).ok()?;
+    let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
+    let buffer = InOutBuf::new(ciphertext, &mut plaintext).ok()?;
+    let (iv, tag) = (iv.try_into().ok()?, tag.try_into().ok()?);
+    cipher.decrypt_inout_detached(iv, aad, buffer, tag).ok()?;
+    Some(plaintext)
+}
+
+/// RFC 7518 section 5.2.2.1. The tag is not yet truncated.
+fn cbc_seal<C, M>(key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> Option<(Vec<u8>, Vec<u8>)>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+    M: Mac + KeyInit,
+{
+    let (mac_key, enc_key) = key.split_at(key.len() / 2);
+    let padding = 16 - plaintext.len() % 16;
+    let mut ciphertext = Vec::with_capacity(plaintext.len() + padding);
+    ciphertext.extend_from_slice(plaintext);
+    ciphertext.resize(plaintext.len() + padding, padding as u8);
+    let (blocks, _) = Array::slice_as_chunks_mut(&mut ciphertext);
+    cbc::Encryptor::<C>::new_from_slices(enc_key, iv).ok()?.encrypt_blocks(blocks);
+    let tag = mac::<M>(mac_key, iv, aad, &ciphertext)?;
+    Some((ciphertext, tag.finalize().into_bytes().to_vec()))
+}
+
+/// RFC 7518 section 5.2.2.2.
+fn cbc_open<C, M>(
+    key: &[u8],
+    iv: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
+) -> Option<Zeroizing<Vec<u8>>>
+where
+    C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+    M: Mac + KeyInit,
+{
+    let (mac_key, enc_key) = key.split_at(key.len() / 2);
+    let expected = mac::<M>(mac_key, iv, aad, ciphertext)?.finalize().into_bytes();
+    if !bool::from(expected.get(..tag.len())?.ct_eq(tag)) {
+        return None;
+    }
+    let (blocks, []) = Array::slice_as_chunks(ciphertext) else { return None };
+    let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
+    let (out, _) = Array::slice_as_chunks_mut(&mut plaintext);
+    let mut cipher = cbc::Decryptor::<C>::new_from_slices(enc_key, iv).ok()?;
+    cipher.decrypt_blocks_b2b(blocks, out).ok()?;
+    let len = unpadded_len(&plaintext)?;
+    plaintext.truncate(len);
+    Some(plaintext)
+}
+
+/// Starts the MAC over AAD || IV || ciphertext || AL, where AL is the length of AAD in bits, 64 bits
+/// big-endian.
+fn mac<M: Mac + KeyInit>(key: &[u8], iv: &[u8], aad: &[u8], ciphertext: &[u8]) -> Option<M> {
+    let al = (aad.len() as u64).checked_mul(8)?.to_be_bytes();
+    let mac = <M as KeyInit>::new_from_slice(key).ok()?;
+    Some(mac.chain_update(aad).chain_update(iv).chain_update(ciphertext).chain_update(al))
+}
+
+/// Finds the length without PKCS #7 padding, looking at all 16 bytes of the last block whatever
+/// they are.
+fn unpadded_len(padded: &[u8]) -> Option<usize> {
+    let block: &[u8; 16] = padded.last_chunk()?;
+    let padding = block[15];
+    let mut is_valid = !padding.ct_eq(&0) & !padding.ct_gt(&16);
+    for (i, byte) in (1..=16u8).zip(block.iter().rev()) {
+        let is_content: Choice = i.ct_gt(&padding);
+        is_valid &= is_content | byte.ct_eq(&padding);
+    }
+    let len = padded.len() - usize::from(u8::conditional_select(&0, &padding, is_valid));
+    bool::from(is_valid).then_some(len)
 }

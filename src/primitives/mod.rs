@@ -11,3 +11,6 @@ pub mod oaep;
 pub mod random;
 pub mod rsa;
 pub mod verify;
+
+#[cfg(test)]
+pub(crate) mod test_hex;

@@ -5,6 +5,10 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
+mod source;
+
+pub use source::PinSource;
+
 /// The PIN of a token: opaque text, which may hold colons, spaces and any other character.
 pub struct Pin(SecretString);
 
@@ -24,6 +28,12 @@ impl Pin {
     /// Gives the PIN to the call that logs in. Nothing else may read it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// Gives the PIN, still wrapped, to a binding that takes it so.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn as_secret(&self) -> &SecretString {
+        &self.0
     }
 }
 

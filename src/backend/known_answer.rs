@@ -1,0 +1,118 @@
+//! Known answers: whether a key really does an algorithm, found by doing it once.
+
+use super::{BackendError, Cek, CekRequest, HostCek, ToSign};
+use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::jwk::PublicKey;
+use crate::primitives::rsa::RsaRecipient;
+use crate::primitives::verify::VerifyingKey;
+use crate::primitives::{aes_kw, concat_kdf, digest, ecdh};
+
+const ENC: ContentEncryption = ContentEncryption::A256Gcm;
+const MESSAGE: &[u8] = b"hsm-jose known answer";
+
+/// How a key unwraps: [`super::HardwareKey::unwrap_cek`] without the check of the key's algs.
+pub(crate) type Unwrap<'a> =
+    dyn Fn(&CekRequest<'_>, ContentEncryption) -> Result<Box<dyn Cek>, BackendError> + 'a;
+
+/// How a key signs: [`super::HardwareKey::sign`] without the check of the key's algs.
+pub(crate) type Sign<'a> =
+    dyn Fn(SignatureAlgorithm, ToSign<'_>) -> Result<Vec<u8>, BackendError> + 'a;
+
+/// Sends a fresh CEK to `public` under `alg`, and tells whether `unwrap` gives it back.
+///
+/// # Errors
+/// A device fault. `Rejected`, `Unsupported`, another CEK, and a public key that does not fit `alg`
+/// are the answer false.
+pub(crate) fn unwrap_works(
+    unwrap: &Unwrap<'_>,
+    public: &PublicKey,
+    alg: KeyManagement,
+) -> Result<bool, BackendError> {
+    let Some(sent) = send(public, alg) else { return Ok(false) };
+    let Sent { cek, encrypted_key, agreed } = sent;
+    let request = match (&agreed, alg.oaep_hash()) {
+        (Some((epk, other_info)), _) => CekRequest::EcdhEs {
+            epk,
+            other_info,
+            wrapped: alg.key_wrap().map(|wrap| (wrap, encrypted_key.as_slice())),
+        },
+        (None, Some(hash)) => CekRequest::RsaOaep { hash, encrypted_key: &encrypted_key },
+        (None, None) => return Ok(false),
+    };
+    let Some(unwrapped) = answer(unwrap(&request, ENC))? else { return Ok(false) };
+    let sealed = cek.encrypt(b"", MESSAGE);
+    let opened = unwrapped.decrypt(&sealed.iv, b"", &sealed.ciphertext, &sealed.tag);
+    Ok(answer(opened)?.is_some_and(|plaintext| plaintext.as_bytes() == MESSAGE))
+}
+
+/// Has `sign` sign a message and, where `alg` has a hash, a digest, and tells whether both
+/// signatures verify under `public` in the exact form of a JWS.
+///
+/// # Errors
+/// A device fault. `Rejected`, `Unsupported`, a wrong signature, and a public key that does not fit
+/// `alg` are the answer false.
+pub(crate) fn sign_works(
+    sign: &Sign<'_>,
+    public: &PublicKey,
+    alg: SignatureAlgorithm,
+) -> Result<bool, BackendError> {
+    let Ok(verifying) = VerifyingKey::new(public) else { return Ok(false) };
+    let digest = alg.hash().map(|hash| digest::digest(hash, MESSAGE));
+    let digest = digest.as_deref().map(ToSign::Digest);
+    for input in [Some(ToSign::Message(MESSAGE)), digest].into_iter().flatten() {
+        let signature = answer(sign(alg, input))?;
+        if !signature.is_some_and(|signature| verifying.verify(alg, MESSAGE, &signature)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A CEK on its way to a key: what a sender keeps, and what the recipient gets.
+struct Sent {
+    cek: HostCek,
+    encrypted_key: Vec<u8>,
+    agreed: Option<(crate::jose::jwk::PublicPoint, Vec<u8>)>,
+}
+
+/// Does the sender's half; `None` if the key does not fit `alg`.
+fn send(public: &PublicKey, alg: KeyManagement) -> Option<Sent> {
+    if !alg.fits(public.kind()) {
+        return None;
+    }
+    match public {
+        PublicKey::Rsa(rsa) => {
+            let cek = HostCek::random(ENC);
+            let recipient = RsaRecipient::new(rsa).ok()?;
+            let encrypted_key = recipient.encrypt(alg.oaep_hash()?, cek.expose_to_wrap()).ok()?;
+            Some(Sent { cek, encrypted_key, agreed: None })
+        }
+        PublicKey::Point(point) => {
+            let (epk, z) = ecdh::agree_ephemeral(point).ok()?;
+            let (name, key_len) = match alg.key_wrap() {
+                None => (ENC.name(), ENC.key_len()),
+                Some(wrap) => (alg.name(), wrap.key_len()),
+            };
+            let other_info = concat_kdf::other_info(name, b"", b"", key_len);
+            let derived = concat_kdf::derive(&z, &other_info, key_len);
+            let (cek, encrypted_key) = match alg.key_wrap() {
+                None => (HostCek::new(ENC, derived)?, Vec::new()),
+                Some(wrap) => {
+                    let cek = HostCek::random(ENC);
+                    let encrypted_key = aes_kw::wrap(wrap, &derived, cek.expose_to_wrap());
+                    (cek, encrypted_key)
+                }
+            };
+            Some(Sent { cek, encrypted_key, agreed: Some((epk, other_info)) })
+        }
+    }
+}
+
+/// Tells a key that cannot from a device that is broken.
+fn answer<T>(result: Result<T, BackendError>) -> Result<Option<T>, BackendError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(BackendError::Rejected | BackendError::Unsupported { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,217 @@
+//! Where a PIN comes from: a configuration says where to find it and never holds it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::Pin;
+
+/// The longest PIN taken, in bytes.
+const MAX_PIN_LEN: u64 = 4096;
+
+/// Where the PIN of a token is to be had, when it is needed: exactly one of these in a
+/// configuration, as in `pin = { file = "pin" }`.
+///
+/// The PIN is opaque text: colons, spaces and non-ASCII characters are kept. Of a file, descriptor
+/// or credential, one newline at the end is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Table")]
+#[non_exhaustive]
+pub enum PinSource {
+    /// `{ file = "path" }`: a regular file that only its owner can read (mode 0600 or 0400).
+    File(PathBuf),
+    /// `{ fd = 3 }`: an open file descriptor. A pipe can be read once, so that a later login (a
+    /// reconnect) fails; a file can be read again.
+    Fd(u32),
+    /// `{ env = "NAME" }`: an environment variable, which every process of the user can read:
+    /// for tests.
+    Env(String),
+    /// `{ credential = "name" }`: a file of `$CREDENTIALS_DIRECTORY`, as systemd passes it.
+    Credential(String),
+    /// `{ prompt = true }`: asked on the terminal, without echo.
+    Prompt,
+    /// `{ protected = true }`: entered on the device itself (its PIN pad).
+    Protected,
+    /// `{ none = true }`: no login is made.
+    None,
+}
+
+impl PinSource {
+    /// Reads the PIN; `what` names the keystore, for a prompt. `None` where the PIN is not ours to
+    /// have ([`PinSource::Protected`], [`PinSource::None`]).
+    ///
+    /// # Errors
+    /// Words for an operator: what was tried, what is wrong and what would be right; never any
+    /// part of the PIN.
+    pub fn read(&self, what: &str) -> Result<Option<Pin>, String> {
+        let text = match self {
+            Self::File(path) => read_file(path)?,
+            Self::Fd(fd) => {
+                let path = format!("/dev/fd/{fd}");
+                let file = File::open(&path)
+                    .map_err(|error| format!("file descriptor {fd} cannot be read: {error}"))?;
+                read_text(file, &format!("file descriptor {fd}"))?
+            }
+            Self::Env(name) => match std::env::var(name) {
+                Ok(text) => Zeroizing::new(text),
+                Err(std::env::VarError::NotPresent) => {
+                    return Err(format!("the environment variable {name} is not set"));
+                }
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(format!("the environment variable {name} is not UTF-8"));
+                }
+            },
+            Self::Credential(name) => read_credential(name)?,
+            Self::Prompt => prompt(what)?,
+            Self::Protected | Self::None => return Ok(None),
+        };
+        if text.is_empty() {
+            return Err(format!("{self} is empty"));
+        }
+        Ok(Some(Pin::new(text.as_str().to_owned())))
+    }
+
+    /// Makes a relative file path relative to `base`: the directory of the configuration file.
+    #[must_use]
+    pub fn rebased(self, base: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(base.join(path)),
+            other => other,
+        }
+    }
+}
+
+impl std::fmt::Display for PinSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the PIN file {}", path.display()),
+            Self::Fd(fd) => write!(f, "the PIN on file descriptor {fd}"),
+            Self::Env(name) => write!(f, "the PIN in the environment variable {name}"),
+            Self::Credential(name) => write!(f, "the PIN in the credential {name}"),
+            Self::Prompt => f.write_str("the PIN that was entered"),
+            Self::Protected => f.write_str("the PIN entered on the device"),
+            Self::None => f.write_str("no PIN"),
+        }
+    }
+}
+
+/// The table as it stands in a configuration file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    file: Option<PathBuf>,
+    fd: Option<u32>,
+    env: Option<String>,
+    credential: Option<String>,
+    prompt: Option<bool>,
+    protected: Option<bool>,
+    none: Option<bool>,
+}
+
+impl TryFrom<Table> for PinSource {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        let flag = |name: &str, value: Option<bool>, source: Self| match value {
+            Some(false) => Err(format!("{name} = false says nothing: leave it out")),
+            Some(true) => Ok(Some(source)),
+            None => Ok(None),
+        };
+        let sources = [
+            table.file.map(Self::File),
+            table.fd.map(Self::Fd),
+            table.env.map(Self::Env),
+            table.credential.map(Self::Credential),
+            flag("prompt", table.prompt, Self::Prompt)?,
+            flag("protected", table.protected, Self::Protected)?,
+            flag("none", table.none, Self::None)?,
+        ];
+        let mut sources = sources.into_iter().flatten();
+        match (sources.next(), sources.next()) {
+            (Some(source), None) => Ok(source),
+            _ => Err("a pin is exactly one of { file = \"...\" }, { fd = 3 }, \
+                      { credential = \"...\" }, { env = \"...\" }, { prompt = true }, \
+                      { protected = true } and { none = true }"
+                .to_owned()),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let shown = path.display();
+    // Looked at through the open file, so that what was checked is what is read.
+    let file = File::open(path).map_err(|error| format!("the PIN file {shown}: {error}"))?;
+    let metadata = file.metadata().map_err(|error| format!("the PIN file {shown}: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("the PIN file {shown} is not a regular file"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(format!(
+            "the PIN file {shown} is open to group or others (mode {:04o}): chmod 600 {shown}",
+            metadata.mode() & 0o7777
+        ));
+    }
+    read_text(file, &format!("the PIN file {shown}"))
+}
+
+fn read_credential(name: &str) -> Result<Zeroizing<String>, String> {
+    if name.is_empty() || name == ".." || name == "." || name.contains('/') {
+        return Err(format!("{name:?} is not the name of a credential"));
+    }
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Err(format!(
+            "the credential {name}: $CREDENTIALS_DIRECTORY is not set (systemd sets it for a \
+             service with LoadCredential= or LoadCredentialEncrypted=)"
+        ));
+    };
+    let path = Path::new(&directory).join(name);
+    let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(format!("no credential {name} in {}", Path::new(&directory).display()));
+    }
+    let file = File::open(&path).map_err(|error| format!("the credential {name}: {error}"))?;
+    read_text(file, &format!("the credential {name}"))
+}
+
+/// Reads it whole, without the one newline at its end.
+fn read_text(file: File, what: &str) -> Result<Zeroizing<String>, String> {
+    // Read into a buffer that never grows: a grown one leaves a copy behind.
+    let mut bytes = Zeroizing::new(vec![0; MAX_PIN_LEN as usize + 2]);
+    let mut len = 0;
+    let mut reader = file.take(bytes.len() as u64);
+    loop {
+        match reader.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(format!("{what}: {error}")),
+        }
+    }
+    let mut content = &bytes[..len];
+    content = content.strip_suffix(b"\n").unwrap_or(content);
+    if content.len() as u64 > MAX_PIN_LEN {
+        return Err(format!("{what} has more than {MAX_PIN_LEN} bytes"));
+    }
+    match std::str::from_utf8(content) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(format!("{what} is not UTF-8 text")),
+    }
+}
+
+#[cfg(feature = "cli")]
+fn prompt(what: &str) -> Result<Zeroizing<String>, String> {
+    let mut entered = rpassword::prompt_password(format!("PIN for {what}: "))
+        .map_err(|error| format!("the PIN could not be asked for on the terminal: {error}"))?;
+    let text = Zeroizing::new(entered.clone());
+    entered.zeroize();
+    Ok(text)
+}
+
+#[cfg(not(feature = "cli"))]
+fn prompt(_what: &str) -> Result<Zeroizing<String>, String> {
+    Err("this build cannot ask for a PIN on the terminal (feature `cli` is off)".to_owned())
+}
