@@ -48,6 +48,11 @@ impl ServedKeys {
         &self.keystores
     }
 
+    /// Opens the keystores of all keys and finds each key.
+    pub(crate) fn connect(&self) -> Result<()> {
+        self.keys.iter().try_for_each(|key| self.handle(key).map(drop))
+    }
+
     /// Finds the active version of a name.
     pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
         let mut versions = self.keys.iter().filter(|key| key.name == name).peekable();

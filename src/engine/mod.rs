@@ -17,7 +17,11 @@ use crate::keyring::Keyring;
 use crate::keystores::Keystores;
 use crate::policy::{Audience, Context, Nesting, Policy, refuse_confusable};
 use crate::secret::Plaintext;
-use crate::served::{ServedKey, ServedKeys};
+
+pub mod load;
+mod served;
+
+use served::{ServedKey, ServedKeys};
 
 /// Signs, encrypts, decrypts and verifies with keys that live in devices.
 ///
