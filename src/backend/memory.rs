@@ -1,1 +1,161 @@
 //! Software keys. NO SECURITY: for tests and examples only.
+//!
+//! A [`MemoryKeystore`] keeps its private keys in the memory of this process and forgets them with
+//! it. It behaves as a device does at the seam, so that everything above can be tried without one,
+//! and it says of itself that it is software, so that production refuses it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::{BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator};
+use super::{Support, memory::key::MemoryKey};
+use crate::jose::alg::KeyAlgorithm;
+use crate::jose::jwk::PrivateJwk;
+
+mod key;
+
+/// A keystore of software keys. NO SECURITY: for tests and examples only.
+#[derive(Debug)]
+pub struct MemoryKeystore {
+    name: String,
+    keys: RwLock<BTreeMap<String, Arc<MemoryKey>>>,
+    supports: Mutex<HashMap<(KeyAlgorithm, KeyShape), Support>>,
+}
+
+impl MemoryKeystore {
+    /// Makes an empty keystore with the name it shall have in the configuration.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), keys: RwLock::default(), supports: Mutex::default() }
+    }
+
+    fn put(&self, locator: &Locator, key: MemoryKey) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let name = self.key_name(locator)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.contains_key(name) {
+            return Err(self.unsupported("a new key", &format!("there is a key at {locator}")));
+        }
+        let key = Arc::new(key);
+        keys.insert(name.to_owned(), Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn key_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
+        match locator {
+            Locator::Memory(name) => Ok(name),
+            _ => Err(self.not_found(locator)),
+        }
+    }
+
+    /// Checks that a key of `spec` can be: one purpose, and every algorithm fits the shape.
+    fn check(&self, spec: &KeySpec) -> Result<(), BackendError> {
+        if spec.purpose().is_none() {
+            return Err(self.unsupported("a new key", "it needs algorithms of one purpose"));
+        }
+        match spec.algs.iter().find(|alg| !alg.fits(spec.shape.kind())) {
+            None => Ok(()),
+            Some(alg) => {
+                Err(self.unsupported(alg.name(), &format!("{} does not fit it", spec.shape)))
+            }
+        }
+    }
+
+    fn not_found(&self, locator: &Locator) -> BackendError {
+        BackendError::NotFound { keystore: self.name.clone(), locator: locator.clone() }
+    }
+
+    fn unsupported(&self, what: &str, reason: &str) -> BackendError {
+        let (keystore, what, reason) = (self.name.clone(), what.into(), reason.into());
+        BackendError::Unsupported { keystore, what, reason }
+    }
+}
+
+impl Keystore for MemoryKeystore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> Result<DeviceInfo, BackendError> {
+        Ok(DeviceInfo {
+            kind: "memory",
+            manufacturer: "hsm-jose".into(),
+            model: "software keys".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            software: true,
+            warnings: vec!["NO SECURITY: for tests and examples only".into()],
+            ..DeviceInfo::default()
+        })
+    }
+
+    fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError> {
+        let remembered = |this: &Self| {
+            let supports = this.supports.lock().unwrap_or_else(PoisonError::into_inner);
+            supports.get(&(alg, shape)).cloned()
+        };
+        if let Some(support) = remembered(self) {
+            return Ok(support);
+        }
+        let spec = KeySpec { shape, algs: vec![alg] };
+        let locator = Locator::Memory("probe".into());
+        let made = self.check(&spec).and_then(|()| MemoryKey::generate(&self.name, locator, &spec));
+        let support = match made {
+            Ok(key) => key.support(alg)?,
+            Err(BackendError::Unsupported { reason, .. }) => Support::No { reason },
+            Err(error) => return Err(error),
+        };
+        let mut supports = self.supports.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(supports.entry((alg, shape)).or_insert(support).clone())
+    }
+
+    fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match keys.get(self.key_name(locator)?) {
+            Some(key) => Ok(Arc::clone(key) as Arc<dyn HardwareKey>),
+            None => Err(self.not_found(locator)),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<KeyInfo>, BackendError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(keys.values().map(|key| key.info().clone()).collect())
+    }
+
+    fn new_locator(&self, name: &str) -> Result<Locator, BackendError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let numbered = (2..).map(|number: u64| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        let free = names.find(|name| !keys.contains_key(name));
+        Ok(Locator::Memory(free.unwrap_or_else(|| name.to_owned())))
+    }
+
+    fn generate(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.check(spec)?;
+        self.put(locator, MemoryKey::generate(&self.name, locator.clone(), spec)?)
+    }
+
+    fn import(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        private: &PrivateJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.check(spec)?;
+        self.put(locator, MemoryKey::import(&self.name, locator.clone(), spec, private)?)
+    }
+
+    fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = keys.remove(self.key_name(locator)?);
+        removed.map(drop).ok_or_else(|| self.not_found(locator))
+    }
+
+    fn health(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
