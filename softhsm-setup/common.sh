@@ -31,8 +31,8 @@ softhsm_module() {
 
 # Finds cargo, also where the shell was started without rustup's line in its profile.
 find_cargo() {
-    if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
-        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo ]]; then
+        PATH=${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH
     fi
     if ! command -v cargo >/dev/null; then
         say "cargo is not installed. Rust comes from https://rustup.rs; this crate needs the version"
