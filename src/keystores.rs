@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::backend::Keystore;
-#[cfg(feature = "pkcs11")]
-use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
 use crate::backend::memory::MemoryKeystore;
+#[cfg(any())]
+use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
 use crate::config::{Config, Environment, KeystoreConfig};
 use crate::error::{Error, Result};
 
@@ -29,8 +29,11 @@ impl Keystores {
     /// Takes the keystores of a configuration, unopened.
     pub fn new(config: &Config) -> Self {
         let slots = config.keystores.iter().map(|(name, settings)| {
-            let slot =
-                Slot { config: Some(settings.clone()), opened: OnceLock::new(), opening: Mutex::new(()) };
+            let slot = Slot {
+                config: Some(settings.clone()),
+                opened: OnceLock::new(),
+                opening: Mutex::new(()),
+            };
             (name.clone(), slot)
         });
         Self { environment: config.environment, slots: slots.collect() }
@@ -81,13 +84,15 @@ impl Keystores {
 
     fn open_new(&self, name: &str, config: Option<&KeystoreConfig>) -> Result<Arc<dyn Keystore>> {
         let keystore: Arc<dyn Keystore> = match config {
-            #[cfg(feature = "pkcs11")]
+            #[cfg(any())]
             Some(KeystoreConfig::Pkcs11(settings)) => {
                 Arc::new(Pkcs11Keystore::open(Pkcs11Config::of(name, settings)?)?)
             }
-            #[cfg(not(feature = "pkcs11"))]
+            #[cfg(all())]
             Some(KeystoreConfig::Pkcs11(_)) => {
-                return Err(Error::Config(format!("keystore {name}: this build has no PKCS#11 support")));
+                return Err(Error::Config(format!(
+                    "keystore {name}: this build has no PKCS#11 support"
+                )));
             }
             Some(KeystoreConfig::Memory) | None => Arc::new(MemoryKeystore::new(name)),
         };

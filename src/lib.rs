@@ -4,12 +4,14 @@
 
 pub mod backend;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod jose;
 pub mod jwe;
 pub mod jws;
 pub mod jwt;
 pub mod keyring;
+pub mod keystores;
 pub mod policy;
 pub mod primitives;
 pub mod secret;

@@ -12,9 +12,7 @@ use crate::jose::serialization::MAX_TOKEN_LEN;
 use crate::jwe::Recipient;
 use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
-use crate::policy::{
-    Context, JweRules, JwsRules, Nesting, OpenRules, Policy, SealRules,
-};
+use crate::policy::{Context, JweRules, JwsRules, Nesting, OpenRules, Policy, SealRules};
 
 /// The clock skew of a context that names none, in seconds.
 pub const DEFAULT_SKEW: u64 = 60;
@@ -153,7 +151,9 @@ fn context(name: &str, settings: &ContextConfig, profile: &Policy) -> Result<Con
         None => {}
         Some(cty) if nesting == Nesting::JweOfJws && crate::policy::media_type(cty) == "jwt" => {}
         Some(_) => {
-            return Err(Error::Config("cty is \"JWT\" for nested tokens, and absent from others".into()));
+            return Err(Error::Config(
+                "cty is \"JWT\" for nested tokens, and absent from others".into(),
+            ));
         }
     }
     let max_token_len = settings.size.unwrap_or(DEFAULT_CONTEXT_TOKEN_LEN);

@@ -108,9 +108,8 @@ impl Engine {
         let mut served = BTreeMap::new();
         for context in contexts {
             let keys = context.open.iter().flat_map(|open| open.trust.clone()).collect();
-            let trusted = TrustedKeys::new(JwkSet { keys }, &policy).map_err(|error| {
-                Error::Config(format!("context {}: {error}", context.name))
-            })?;
+            let trusted = TrustedKeys::new(JwkSet { keys }, &policy)
+                .map_err(|error| Error::Config(format!("context {}: {error}", context.name)))?;
             let name = context.name.clone();
             if served.insert(name.clone(), ServedContext { context, trusted }).is_some() {
                 return Err(Error::Config(format!("two contexts are called {name}")));
@@ -221,7 +220,8 @@ impl Engine {
         let token = JweToken::parse(token, &self.policy.jwe)?;
         let alg = KeyAlgorithm::Unwrap(token.alg);
         let names = key.map(|name| [name.to_owned()]);
-        let (decrypted, key) = self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
+        let (decrypted, key) =
+            self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
         let handle = self.keys.handle(key)?;
         Ok(DecryptedContent {
             plaintext: decrypted.plaintext,
@@ -313,7 +313,8 @@ pub fn encrypt(
     let algs = policy.jwe.algs.narrowed(as_list.as_ref().map(|algs| &algs[..]), "alg");
     let (recipient, alg) = jwe::choose(recipients, &algs.map_err(refused)?)?;
     let as_list = enc.map(|enc| [enc]);
-    let encs = policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;
+    let encs =
+        policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;
     let enc = encs.iter().next().ok_or_else(|| Error::Config("no enc is allowed".into()))?;
     jwe::encrypt(recipient, &JweParameters { alg, enc, typ, cty, apu, apv }, plaintext)
 }

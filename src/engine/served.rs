@@ -57,7 +57,9 @@ impl ServedKeys {
     pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
         let mut versions = self.keys.iter().filter(|key| key.name == name).peekable();
         if versions.peek().is_none() {
-            return Err(Error::KeyNotFound(format!("no key named {name:?} serves from this keyring")));
+            return Err(Error::KeyNotFound(format!(
+                "no key named {name:?} serves from this keyring"
+            )));
         }
         let key = versions
             .find(|key| key.state == KeyState::Active)
@@ -81,7 +83,7 @@ impl ServedKeys {
             )));
         }
         let keystore = self.keystores.open(&key.keystore)?;
-        let found = keystore.find_known(&key.locator, &key.public.key)?;
+        let found = keystore.find(&key.locator)?;
         // A key that was swapped for another at the same place must not serve under its name.
         if found.info().public.as_ref().is_some_and(|public| *public != key.public.key) {
             return Err(Error::Backend(BackendError::Misconfigured {
@@ -112,7 +114,12 @@ impl ServedKeys {
         Ok((decrypted, key))
     }
 
-    fn by_kid(&self, kid: &str, token: &JweToken<'_>, names: Option<&[String]>) -> Result<&ServedKey> {
+    fn by_kid(
+        &self,
+        kid: &str,
+        token: &JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<&ServedKey> {
         let Some(key) = self.by_kid.get(kid).map(|index| &self.keys[*index]) else {
             return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
         };
@@ -126,12 +133,19 @@ impl ServedKeys {
             )));
         }
         if !token.fits(&key.algs, key.kind()) {
-            return Err(Error::Policy(format!("key {} is not for {} with this token", key.name, token.alg)));
+            return Err(Error::Policy(format!(
+                "key {} is not for {} with this token",
+                key.name, token.alg
+            )));
         }
         Ok(key)
     }
 
-    fn candidates(&self, token: &JweToken<'_>, names: Option<&[String]>) -> Result<Vec<&ServedKey>> {
+    fn candidates(
+        &self,
+        token: &JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<Vec<&ServedKey>> {
         let is_meant = |key: &&ServedKey| {
             names.is_none_or(|names| names.contains(&key.name)) && key.purpose == Purpose::Decrypt
         };
