@@ -12,6 +12,7 @@ pub mod jws;
 pub mod jwt;
 pub mod keyring;
 pub mod keystores;
+pub mod lifecycle;
 pub mod policy;
 pub mod primitives;
 pub mod secret;

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hsm_jose::Error;
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{
-    BackendError, Cek, CekRequest, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Support, ToSign,
+    BackendError, Cek, CekRequest, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Support,
+    ToSign,
 };
-use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use hsm_jose::jose::alg::{
+    ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
+};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
 use hsm_jose::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
@@ -118,7 +121,10 @@ fn with_part(token: &str, index: usize, part: &str) -> String {
     parts.join(".")
 }
 
-fn with_header(token: &str, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) -> String {
+fn with_header(
+    token: &str,
+    change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+) -> String {
     let header = base64url::decode(token.split('.').next().unwrap().as_bytes()).unwrap();
     let mut members = serde_json::from_slice(&header).unwrap();
     change(&mut members);
@@ -172,7 +178,10 @@ fn failures_are_alike_in_answer_and_in_device_calls() {
         }
         // A CEK of the wrong length: wrapped for another enc under the same agreement.
         let other = if *enc == ContentEncryption::A128Gcm { "A256GCM" } else { "A128GCM" };
-        cases.push((0, with_header(&token, |members| drop(members.insert("enc".into(), other.into())))));
+        cases.push((
+            0,
+            with_header(&token, |members| drop(members.insert("enc".into(), other.into()))),
+        ));
         for (index, case) in cases {
             key.calls.store(0, Ordering::Relaxed);
             let error = decrypt(&key, &case).unwrap_err();
@@ -209,7 +218,10 @@ fn what_policy_refuses_reaches_no_key() {
     let key = decryption_key();
     let token = sealed_to(&key, ContentEncryption::A256Gcm, b"secret");
     let other_curve = sealed_to(
-        &self::key(KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw), KeyShape::Curve(Curve::X25519)),
+        &self::key(
+            KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw),
+            KeyShape::Curve(Curve::X25519),
+        ),
         ContentEncryption::A256Gcm,
         b"x",
     );
@@ -275,7 +287,8 @@ fn every_signature_algorithm_verifies_and_nothing_else_does() {
         let token = jws::sign(&key, &parameters, b"payload").unwrap();
         let verify = |token: &str| JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&trusted);
         assert_eq!(verify(&token).unwrap().get(), b"payload");
-        let mut signature = base64url::decode(token.rsplit('.').next().unwrap().as_bytes()).unwrap();
+        let mut signature =
+            base64url::decode(token.rsplit('.').next().unwrap().as_bytes()).unwrap();
         let short = base64url::encode(&signature[1..]);
         let zero = base64url::encode(&vec![0; signature.len()]);
         signature[3] ^= 1;
@@ -287,7 +300,10 @@ fn every_signature_algorithm_verifies_and_nothing_else_does() {
         let detached = jws::sign_detached(&key, &parameters, b"payload").unwrap();
         let parse = || JwsToken::parse(detached.as_bytes(), &policy.jws).unwrap();
         parse().verify_detached(b"payload", &trusted).unwrap();
-        assert!(matches!(parse().verify_detached(b"Payload", &trusted), Err(Error::SignatureInvalid)));
+        assert!(matches!(
+            parse().verify_detached(b"Payload", &trusted),
+            Err(Error::SignatureInvalid)
+        ));
     }
 }
 
@@ -295,7 +311,8 @@ fn every_signature_algorithm_verifies_and_nothing_else_does() {
 fn a_signature_key_is_bound_to_what_its_jwk_says() {
     let policy = Policy::of(Profile::All);
     let key = key(KeyAlgorithm::Sign(SignatureAlgorithm::Ps256), KeyShape::Rsa { bits: 2048 });
-    let parameters = JwsParameters { alg: SignatureAlgorithm::Ps256, kid: Some("s"), typ: None, cty: None };
+    let parameters =
+        JwsParameters { alg: SignatureAlgorithm::Ps256, kid: Some("s"), typ: None, cty: None };
     let token = jws::sign(&key, &parameters, b"payload").unwrap();
     let verdict = |change: &dyn Fn(&mut PublicJwk)| {
         let mut jwk = jwk(&key, "s");
@@ -355,7 +372,14 @@ impl World {
         let claims = Claims::parse(claims)?;
         let recipients = [Recipient::new(jwk(&self.decrypt, "enc-1"))?];
         let signer: (&dyn HardwareKey, &str, _) = (&self.sign, "sig-1", SignatureAlgorithm::Es256);
-        jwt::seal(&self.context, &claims, Some(signer), &recipients, Some("https://rp.example"), NOW)
+        jwt::seal(
+            &self.context,
+            &claims,
+            Some(signer),
+            &recipients,
+            Some("https://rp.example"),
+            NOW,
+        )
     }
 
     fn open_at(&self, token: &str, now: u64) -> Result<Opened, Error> {
@@ -369,7 +393,8 @@ impl World {
     }
 
     fn signed(&self, payload: &str, typ: Option<&str>, cty: Option<&str>) -> String {
-        let parameters = JwsParameters { alg: SignatureAlgorithm::Es256, kid: Some("sig-1"), typ, cty };
+        let parameters =
+            JwsParameters { alg: SignatureAlgorithm::Es256, kid: Some("sig-1"), typ, cty };
         jws::sign(&self.sign, &parameters, payload.as_bytes()).unwrap()
     }
 
@@ -407,7 +432,11 @@ fn there_is_no_way_around_the_signature() {
         r#"{{"iss":"https://issuer.example","aud":"https://rp.example","exp":{}}}"#,
         NOW + 100
     );
-    let plain = format!("{}.{}.", base64url::encode(br#"{"alg":"none"}"#), base64url::encode(claims.as_bytes()));
+    let plain = format!(
+        "{}.{}.",
+        base64url::encode(br#"{"alg":"none"}"#),
+        base64url::encode(claims.as_bytes())
+    );
     let signed = world.signed(&claims, None, None);
     let nested = world.encrypted(&signed, Some("JWT"));
     assert_eq!(world.verdict(&nested), "opened");
@@ -417,7 +446,10 @@ fn there_is_no_way_around_the_signature() {
     assert_eq!(world.verdict(&world.encrypted(&signed, None)), "policy");
     assert_eq!(world.verdict(&world.encrypted(&nested, Some("JWT"))), "malformed");
     assert_eq!(world.verdict(&signed), "malformed");
-    assert_eq!(world.verdict(&world.encrypted(&with_part(&signed, 2, ""), Some("JWT"))), "signature_invalid");
+    assert_eq!(
+        world.verdict(&world.encrypted(&with_part(&signed, 2, ""), Some("JWT"))),
+        "signature_invalid"
+    );
     let with_cty = world.signed(&claims, None, Some("JWT"));
     assert_eq!(world.verdict(&world.encrypted(&with_cty, Some("JWT"))), "policy");
     let other_typ = world.signed(&claims, Some("at+jwt"), None);
@@ -491,9 +523,16 @@ fn a_key_registered_for_one_issuer_speaks_for_no_other() {
     let open = world.context.open.as_mut().unwrap();
     open.issuers.clear();
     open.trust[0].iss = Some("https://bound.example".into());
-    let claims = |iss: &str| format!(r#"{{"iss":"{iss}","aud":"https://rp.example","exp":{}}}"#, NOW + 9);
-    assert_eq!(world.verdict(&world.signed(&claims("https://bound.example"), None, None)), "opened");
-    assert_eq!(world.verdict(&world.signed(&claims("https://issuer.example"), None, None)), "claim");
+    let claims =
+        |iss: &str| format!(r#"{{"iss":"{iss}","aud":"https://rp.example","exp":{}}}"#, NOW + 9);
+    assert_eq!(
+        world.verdict(&world.signed(&claims("https://bound.example"), None, None)),
+        "opened"
+    );
+    assert_eq!(
+        world.verdict(&world.signed(&claims("https://issuer.example"), None, None)),
+        "claim"
+    );
 }
 
 /// RFC 8725 section 3.12.
@@ -525,7 +564,9 @@ fn explain_says_where_a_token_would_be_refused() {
     assert!(explanation.steps.last().unwrap().contains("zip"), "{explanation:?}");
     assert_eq!(world.decrypt.calls.load(Ordering::Relaxed), 0);
     let text = world.context.text();
-    for said in ["signed, then encrypted", "ECDH-ES+A256KW", "https://rp.example", "partner-enc", "300 s"] {
+    for said in
+        ["signed, then encrypted", "ECDH-ES+A256KW", "https://rp.example", "partner-enc", "300 s"]
+    {
         assert!(text.contains(said), "{said} in {text}");
     }
 }

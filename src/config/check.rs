@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::{
-    Audience, Config, ContextConfig, Environment, KeystoreConfig, OpenConfig, PinFrom,
-    Pkcs11Settings, PolicyConfig, Profile, RecipientConfig, SCHEMA, SealConfig, raw,
+    Audience, Config, ContextConfig, Environment, KeystoreConfig, OpenConfig, Pkcs11Settings,
+    PolicyConfig, Profile, RecipientConfig, SCHEMA, SealConfig, raw,
 };
 use crate::error::{Error, Result};
 use crate::keyring::check_name;
+use crate::secret::PinSource;
 
 /// The text of a configuration and where it is from.
 pub(super) struct Source<'a> {
@@ -108,15 +109,12 @@ fn keystore(
         _ => return Err(source.error(kind.span(), "type is \"pkcs11\" or \"memory\"")),
     }
     let pin = source.required(settings.pin, &place, "pin")?;
-    let pin = match pin.get_ref() {
-        PinFrom::Env(_) if environment == Environment::Production => {
-            let what = "a PIN from an environment variable is refused in production: \
-                        every child and /proc/PID/environ has it";
-            return Err(source.error(pin.span(), what));
-        }
-        PinFrom::File(path) => PinFrom::File(source.resolve(path.clone())),
-        other => other.clone(),
-    };
+    if matches!(pin.get_ref().0, PinSource::Env(_)) && environment == Environment::Production {
+        let what = "a PIN from an environment variable is refused in production: \
+                    every child of the process and /proc/PID/environ have it";
+        return Err(source.error(pin.span(), what));
+    }
+    let pin = pin.into_inner().0.rebased(source.directory());
     let sessions = settings.sessions;
     if let Some(sessions) = sessions.as_ref().filter(|sessions| *sessions.get_ref() == 0) {
         return Err(source.error(sessions.span(), "sessions is at least 1"));
@@ -352,10 +350,11 @@ impl Source<'_> {
         Ok(Some(list.into_inner()))
     }
 
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
     fn resolve(&self, path: PathBuf) -> PathBuf {
-        match self.path.parent() {
-            Some(directory) => directory.join(path),
-            None => path,
-        }
+        self.directory().join(path)
     }
 }

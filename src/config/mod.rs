@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::secret::PinSource;
 
 mod check;
 mod pin;
 mod raw;
 
 pub use crate::policy::{Audience, Nesting, Profile};
-pub use pin::PinFrom;
 
 /// The schema of the configuration file that this build reads.
 pub const SCHEMA: i64 = 1;
@@ -71,7 +71,7 @@ pub struct Pkcs11Settings {
     /// The token's label, or an RFC 7512 URI of the token.
     pub token: String,
     /// Where the PIN is.
-    pub pin: PinFrom,
+    pub pin: PinSource,
     /// At most this many sessions at once; the backend's choice unless given.
     pub sessions: Option<usize>,
     /// Allows raw RSA in the token with OAEP decoding on the host.

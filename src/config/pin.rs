@@ -1,35 +1,20 @@
 //! Where a PIN is: read without ever quoting what stands there.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-/// Where the PIN of a token is. Never the PIN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PinFrom {
-    /// `{ file = "pin" }`: the first line of a file that only its owner reads.
-    File(PathBuf),
-    /// `{ fd = 3 }`: an open file descriptor, read to its end.
-    Fd(i32),
-    /// `{ credential = "hsm-pin" }`: a credential of the service manager (systemd).
-    Credential(String),
-    /// `{ prompt = true }`: asked on the terminal, without echo.
-    Prompt,
-    /// `{ protected = true }`: entered on the device itself.
-    Protected,
-    /// `{ none = true }`: the token needs no login, or is logged in already.
-    None,
-    /// `{ env = "NAME" }`: an environment variable; only outside production.
-    Env(String),
-}
+use crate::secret::PinSource;
+
+/// A [`PinSource`] as it stands in the file; what is wrong with it is said without its value, which
+/// may be a PIN in the wrong place.
+pub(super) struct PinMember(pub(super) PinSource);
 
 const EXPECTED: &str = "where the PIN is, never the PIN itself: { file = \"pin\" }, { fd = 3 }, \
      { credential = \"hsm-pin\" }, { prompt = true }, { protected = true }, { none = true } \
      or, in test, { env = \"NAME\" }";
 
-impl<'de> Deserialize<'de> for PinFrom {
+impl<'de> Deserialize<'de> for PinMember {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PinVisitor)
     }
@@ -38,53 +23,56 @@ impl<'de> Deserialize<'de> for PinFrom {
 struct PinVisitor;
 
 impl<'de> Visitor<'de> for PinVisitor {
-    type Value = PinFrom;
+    type Value = PinMember;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(EXPECTED)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<PinFrom, E> {
-        Err(E::custom(no_secret_here()))
+    fn visit_bool<E: Error>(self, _: bool) -> Result<PinMember, E> {
+        Err(no_secret_here())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<PinFrom, E> {
-        Err(E::custom(no_secret_here()))
+    fn visit_str<E: Error>(self, _: &str) -> Result<PinMember, E> {
+        Err(no_secret_here())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<PinFrom, E> {
-        Err(E::custom(no_secret_here()))
+    fn visit_i64<E: Error>(self, _: i64) -> Result<PinMember, E> {
+        Err(no_secret_here())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PinFrom, A::Error> {
-        let wrong = || A::Error::custom(format!("pin needs exactly one of: {EXPECTED}"));
+    fn visit_f64<E: Error>(self, _: f64) -> Result<PinMember, E> {
+        Err(no_secret_here())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PinMember, A::Error> {
+        let wrong = || A::Error::custom(format_args!("pin needs exactly one of: {EXPECTED}"));
         let Some((name, value)) = map.next_entry::<String, toml::Value>()? else {
             return Err(wrong());
         };
         let text = || value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let if_true = |source: PinFrom| (value.as_bool() == Some(true)).then_some(source);
+        let if_true = |source: PinSource| (value.as_bool() == Some(true)).then_some(source);
         let source = match name.as_str() {
-            "file" => text().map(|path| PinFrom::File(path.into())),
+            "file" => text().map(|path| PinSource::File(path.into())),
             "fd" => {
-                let fd = value.as_integer().and_then(|fd| i32::try_from(fd).ok());
-                fd.filter(|fd| *fd >= 0).map(PinFrom::Fd)
+                let fd = value.as_integer().and_then(|fd| u32::try_from(fd).ok());
+                fd.map(PinSource::Fd)
             }
-            "credential" => text().filter(|name| !name.contains('/')).map(PinFrom::Credential),
-            "prompt" => if_true(PinFrom::Prompt),
-            "protected" => if_true(PinFrom::Protected),
-            "none" => if_true(PinFrom::None),
-            "env" => text().map(PinFrom::Env),
+            "credential" => text().map(PinSource::Credential),
+            "prompt" => if_true(PinSource::Prompt),
+            "protected" => if_true(PinSource::Protected),
+            "none" => if_true(PinSource::None),
+            "env" => text().map(PinSource::Env),
             _ => None,
         };
-        // The value is not quoted: it may be a PIN in the wrong place.
         let source = source.ok_or_else(wrong)?;
-        if map.next_key::<String>()?.is_some() {
+        if map.next_key::<serde::de::IgnoredAny>()?.is_some() {
             return Err(wrong());
         }
-        Ok(source)
+        Ok(PinMember(source))
     }
 }
 
-fn no_secret_here() -> String {
-    format!("a PIN does not belong into the configuration; pin says {EXPECTED}")
+fn no_secret_here<E: Error>() -> E {
+    E::custom(format_args!("a PIN does not belong into the configuration; pin says {EXPECTED}"))
 }

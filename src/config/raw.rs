@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
 
-use super::{Nesting, PinFrom, Profile};
+use super::pin::PinMember;
+use super::{Nesting, Profile};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
 
 type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
@@ -40,7 +41,7 @@ pub(super) struct Keystore {
     pub(super) kind: Spanned<String>,
     pub(super) module: Option<Spanned<PathBuf>>,
     pub(super) token: Option<Spanned<String>>,
-    pub(super) pin: Option<Spanned<PinFrom>>,
+    pub(super) pin: Option<Spanned<PinMember>>,
     pub(super) sessions: Option<Spanned<usize>>,
     pub(super) host_oaep: Option<Spanned<bool>>,
     // Those of `type = "tpm"`, so that its absence is named and not its members.

@@ -5,4 +5,5 @@ pub mod base64url;
 pub mod header;
 pub mod json;
 pub mod jwk;
+pub mod pkcs8;
 pub mod serialization;
