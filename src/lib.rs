@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod jose;

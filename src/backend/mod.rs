@@ -60,6 +60,20 @@ pub trait Keystore: Debug + Send + Sync {
     /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], or a device fault.
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError>;
 
+    /// Finds the one private key at `locator`, whose public half the caller knows: some devices keep
+    /// a private key and do not tell its public half.
+    ///
+    /// # Errors
+    /// As [`Keystore::find`].
+    fn find_with_public(
+        &self,
+        locator: &Locator,
+        public: &PublicKey,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let _ = public;
+        self.find(locator)
+    }
+
     /// Lists the private keys of the device that could be ours.
     ///
     /// # Errors

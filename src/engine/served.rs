@@ -83,7 +83,7 @@ impl ServedKeys {
             )));
         }
         let keystore = self.keystores.open(&key.keystore)?;
-        let found = keystore.find(&key.locator)?;
+        let found = keystore.find_with_public(&key.locator, &key.public.key)?;
         // A key that was swapped for another at the same place must not serve under its name.
         if found.info().public.as_ref().is_some_and(|public| *public != key.public.key) {
             return Err(Error::Backend(BackendError::Misconfigured {
