@@ -116,3 +116,63 @@ fn answer<T>(result: Result<T, BackendError>) -> Result<Option<T>, BackendError>
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::memory::MemoryKeystore;
+    use crate::backend::{HardwareKey, KeyShape, KeySpec, Keystore, Locator};
+    use crate::jose::alg::{Curve, KeyAlgorithm};
+
+    const DIRECT: KeyManagement = KeyManagement::EcdhEs;
+    const WRAPPED: KeyManagement = KeyManagement::EcdhEsA256Kw;
+    const ES256: SignatureAlgorithm = SignatureAlgorithm::Es256;
+
+    fn key(algs: Vec<KeyAlgorithm>) -> std::sync::Arc<dyn HardwareKey> {
+        let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs };
+        MemoryKeystore::new("test").generate(&Locator::Memory("key".into()), &spec).unwrap()
+    }
+
+    fn device_fault() -> BackendError {
+        let (keystore, call, code) = ("test".into(), "call".into(), "gone".into());
+        BackendError::Unavailable { keystore, call, code }
+    }
+
+    #[test]
+    fn only_the_very_cek_counts_as_unwrapping() {
+        let key = key(vec![KeyAlgorithm::Unwrap(DIRECT), KeyAlgorithm::Unwrap(WRAPPED)]);
+        let public = key.info().public.clone().unwrap();
+        for alg in [DIRECT, WRAPPED] {
+            let good = |request: &CekRequest<'_>, enc| key.unwrap_cek(request, enc);
+            assert!(unwrap_works(&good, &public, alg).unwrap());
+            let other_cek = |_: &CekRequest<'_>, enc| Ok(Box::new(HostCek::random(enc)) as _);
+            assert!(!unwrap_works(&other_cek, &public, alg).unwrap());
+            let rejected = |_: &CekRequest<'_>, _| Err(BackendError::Rejected);
+            assert!(!unwrap_works(&rejected, &public, alg).unwrap());
+            let gone = |_: &CekRequest<'_>, _| Err(device_fault());
+            assert!(unwrap_works(&gone, &public, alg).is_err());
+        }
+        let good = |request: &CekRequest<'_>, enc| key.unwrap_cek(request, enc);
+        assert!(!unwrap_works(&good, &public, KeyManagement::RsaOaep).unwrap());
+    }
+
+    #[test]
+    fn only_a_signature_in_the_form_of_a_jws_counts_as_signing() {
+        let key = key(vec![KeyAlgorithm::Sign(ES256)]);
+        let public = key.info().public.clone().unwrap();
+        let good = |alg, input: ToSign<'_>| key.sign(alg, input);
+        assert!(sign_works(&good, &public, ES256).unwrap());
+        let longer = |alg, input: ToSign<'_>| {
+            key.sign(alg, input).map(|signature| [&[0], signature.as_slice()].concat())
+        };
+        assert!(!sign_works(&longer, &public, ES256).unwrap());
+        let digest_as_message = |alg, input: ToSign<'_>| match input {
+            ToSign::Digest(digest) => key.sign(alg, ToSign::Message(digest)),
+            message => key.sign(alg, message),
+        };
+        assert!(!sign_works(&digest_as_message, &public, ES256).unwrap());
+        let gone = |_, _: ToSign<'_>| Err(device_fault());
+        assert!(sign_works(&gone, &public, ES256).is_err());
+        assert!(!sign_works(&good, &public, SignatureAlgorithm::Es384).unwrap());
+    }
+}

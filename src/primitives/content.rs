@@ -177,3 +177,113 @@ fn unpadded_len(padded: &[u8]) -> Option<usize> {
     let len = padded.len() - usize::from(u8::conditional_select(&0, &padding, is_valid));
     bool::from(is_valid).then_some(len)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::test_hex;
+
+    fn enc_and_key(enc: ContentEncryption) -> Vec<u8> {
+        (0..enc.key_len() as u8).collect()
+    }
+
+    #[test]
+    fn rfc_7518_appendix_b() {
+        let vectors = include_str!("../../tests/data/rfc/rfc7518-appendix-b.json");
+        let vectors: Vec<serde_json::Value> = serde_json::from_str(vectors).unwrap();
+        assert_eq!(vectors.len(), 3);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let octets = |name: &str| test_hex::decode(text(name));
+            let enc = ContentEncryption::from_name(text("enc")).unwrap();
+            let (key, iv, aad) = (octets("key_hex"), octets("iv_hex"), octets("aad_hex"));
+            let plaintext = octets("plaintext_hex");
+            let sealed = encrypt_with_iv(enc, &key, iv.clone(), &aad, &plaintext);
+            assert_eq!(test_hex::encode(&sealed.ciphertext), text("ciphertext_hex"));
+            assert_eq!(test_hex::encode(&sealed.tag), text("tag_hex"));
+            let opened = decrypt(enc, &key, &iv, &aad, &sealed.ciphertext, &sealed.tag);
+            assert_eq!(opened.unwrap().as_bytes(), plaintext);
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_opens_and_every_changed_bit_is_refused() {
+        for enc in ContentEncryption::ALL {
+            let key = enc_and_key(*enc);
+            for len in [0, 1, 15, 16, 17, 300] {
+                let plaintext = vec![0x10; len];
+                let sealed = encrypt(*enc, &key, b"aad", &plaintext);
+                let Sealed { iv, ciphertext, tag } = &sealed;
+                assert_eq!((iv.len(), tag.len()), (enc.iv_len(), enc.tag_len()));
+                let open = |iv: &[u8], aad: &[u8], ciphertext: &[u8], tag: &[u8]| {
+                    decrypt(*enc, &key, iv, aad, ciphertext, tag)
+                };
+                assert_eq!(open(iv, b"aad", ciphertext, tag).unwrap().as_bytes(), plaintext);
+                assert!(open(iv, b"aae", ciphertext, tag).is_none());
+                for part in [iv, ciphertext, tag] {
+                    for i in 0..part.len() {
+                        let mut changed = part.clone();
+                        changed[i] ^= 0x80;
+                        let pick = |original: &Vec<u8>| match std::ptr::eq(original, part) {
+                            true => changed.clone(),
+                            false => original.clone(),
+                        };
+                        let opened = open(&pick(iv), b"aad", &pick(ciphertext), &pick(tag));
+                        assert!(opened.is_none());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        for enc in ContentEncryption::ALL {
+            let key = enc_and_key(*enc);
+            let Sealed { iv, ciphertext, tag } = encrypt(*enc, &key, b"", b"message");
+            let longer = |part: &[u8]| [part, &[0]].concat();
+            let open = |key: &[u8], iv: &[u8], tag: &[u8]| {
+                decrypt(*enc, key, iv, b"", &ciphertext, tag).is_some()
+            };
+            assert!(open(&key, &iv, &tag));
+            for shorter in 0..tag.len() {
+                assert!(!open(&key, &iv, &tag[..shorter]));
+            }
+            assert!(!open(&key, &iv, &longer(&tag)));
+            assert!(!open(&key, &iv[1..], &tag) && !open(&key, &longer(&iv), &tag));
+            assert!(!open(&key[1..], &iv, &tag) && !open(&longer(&key), &iv, &tag));
+        }
+    }
+
+    #[test]
+    fn authenticated_content_with_bad_padding_or_a_partial_block_is_refused() {
+        let enc = ContentEncryption::A128CbcHs256;
+        let (key, iv) = (enc_and_key(enc), [0; 16]);
+        let seal_raw = |padded: &[u8]| {
+            let mut ciphertext = padded.to_vec();
+            let (blocks, _) = Array::slice_as_chunks_mut(&mut ciphertext);
+            let cipher = cbc::Encryptor::<Aes128>::new_from_slices(&key[16..], &iv);
+            cipher.unwrap().encrypt_blocks(blocks);
+            let mac = mac::<Hmac<Sha256>>(&key[..16], &iv, b"", &ciphertext).unwrap();
+            (ciphertext, mac.finalize().into_bytes()[..16].to_vec())
+        };
+        let open = |padded: &[u8]| {
+            let (ciphertext, tag) = seal_raw(padded);
+            decrypt(enc, &key, &iv, b"", &ciphertext, &tag)
+        };
+        for padding in 0..=255u8 {
+            let opened = open(&[padding; 16]);
+            assert_eq!(opened.is_some(), (1..=16).contains(&padding), "{padding}");
+            if let Some(plaintext) = opened {
+                assert_eq!(plaintext.as_bytes().len(), 16 - usize::from(padding));
+            }
+        }
+        for position in 11..15 {
+            let mut padded = [5; 16];
+            padded[position] = 4;
+            assert!(open(&padded).is_none());
+        }
+        assert!(open(&[]).is_none());
+        assert!(open(&[1; 17]).is_none());
+    }
+}

@@ -142,3 +142,133 @@ const fn around_p(low: u8) -> [u8; 32] {
     bytes[31] = 0x7f;
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::agreement::{PrivateKey, agree as agree_static};
+
+    use super::*;
+    use crate::jose::base64url;
+    use crate::primitives::concat_kdf::{derive, other_info};
+    use crate::primitives::test_hex;
+
+    const AGREE: [Curve; 4] = [Curve::P256, Curve::P384, Curve::P521, Curve::X25519];
+
+    fn z(curve: Curve, private: &[u8], peer: &[u8]) -> Option<Vec<u8>> {
+        let algorithm = agreement(curve).unwrap();
+        let private = PrivateKey::from_private_key(algorithm, private).unwrap();
+        let peer = UnparsedPublicKey::new(algorithm, peer);
+        agree_static(&private, peer, (), |z| Ok(z.to_vec())).ok()
+    }
+
+    #[test]
+    fn rfc_7518_appendix_c() {
+        let octets = |text: &str| base64url::decode(text.as_bytes()).unwrap();
+        let bob = PublicPoint::new(
+            Curve::P256,
+            [
+                vec![4],
+                octets("weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ"),
+                octets("e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck"),
+            ]
+            .concat(),
+        )
+        .unwrap();
+        check_point(&bob).unwrap();
+        let alice = octets("0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd-MToTmIo");
+        let z = z(Curve::P256, &alice, bob.as_bytes()).unwrap();
+        assert_eq!(
+            test_hex::encode(&z),
+            "9e56d91d817135d372834283bf84269cfb316ea3da806a48f6daa7798cfe90c4"
+        );
+        let info = other_info("A128GCM", b"Alice", b"Bob", 16);
+        let key = derive(&SharedSecret::new(Zeroizing::new(z)), &info, 16);
+        assert_eq!(base64url::encode(&key), "VqqN6vgjbSBcIijNcacQGg");
+    }
+
+    #[test]
+    fn rfc_8037_appendix_a_6() {
+        let bob = base64url::decode(b"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08").unwrap();
+        let ephemeral = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
+        let z = z(Curve::X25519, &test_hex::decode(ephemeral), &bob).unwrap();
+        assert_eq!(
+            test_hex::encode(&z),
+            "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"
+        );
+    }
+
+    #[test]
+    fn both_sides_agree_and_z_is_as_long_as_the_field() {
+        for curve in AGREE {
+            let algorithm = agreement(curve).unwrap();
+            // Enough rounds that some Z on P-521 starts with a zero byte: its top byte is 0 or 1.
+            for _ in 0..16 {
+                let private = PrivateKey::generate(algorithm).unwrap();
+                let public = private.compute_public_key().unwrap();
+                let peer = PublicPoint::new(curve, public.as_ref().to_vec()).unwrap();
+                check_point(&peer).unwrap();
+                let (epk, z) = agree_ephemeral(&peer).unwrap();
+                check_point(&epk).unwrap();
+                assert_eq!(z.expose().len(), curve.field_len());
+                let epk = UnparsedPublicKey::new(algorithm, epk.as_bytes());
+                let other = agree_static(&private, epk, (), |z| Ok(z.to_vec())).unwrap();
+                assert_eq!(z.expose(), other);
+            }
+        }
+    }
+
+    #[test]
+    fn x25519_points_of_low_order_are_refused_as_the_library_refuses_them() {
+        for low_order in X25519_LOW_ORDER {
+            for top_bit in [0, 0x80] {
+                let mut bytes = low_order;
+                bytes[31] |= top_bit;
+                let point = PublicPoint::new(Curve::X25519, bytes.to_vec()).unwrap();
+                assert_eq!(check_point(&point), Err(InvalidPoint));
+                assert_eq!(agree_ephemeral(&point).err(), Some(InvalidPoint));
+                assert_eq!(z(Curve::X25519, &[0x42; 32], &bytes), None);
+            }
+        }
+        let base = PublicPoint::new(Curve::X25519, small(9).to_vec()).unwrap();
+        assert_eq!(check_point(&base), Ok(()));
+    }
+
+    /// Under A of order 1, R = s * B verifies for every message; the low orders are all like it.
+    #[test]
+    fn ed25519_points_of_low_order_and_other_encodings_are_refused() {
+        for low_order in ED25519_LOW_ORDER {
+            for top_bit in [0, 0x80] {
+                let mut bytes = low_order;
+                bytes[31] |= top_bit;
+                let point = PublicPoint::new(Curve::Ed25519, bytes.to_vec()).unwrap();
+                assert_eq!(check_point(&point), Err(InvalidPoint));
+            }
+        }
+        for low in 0xed..=0xff {
+            let point = PublicPoint::new(Curve::Ed25519, around_p(low).to_vec()).unwrap();
+            assert_eq!(check_point(&point), Err(InvalidPoint));
+        }
+        let good = base64url::decode(b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let good = PublicPoint::new(Curve::Ed25519, good).unwrap();
+        assert_eq!(check_point(&good), Ok(()));
+        assert_eq!(agree_ephemeral(&good).err(), Some(InvalidPoint));
+    }
+
+    #[test]
+    fn points_off_a_p_curve_are_refused() {
+        for curve in [Curve::P256, Curve::P384, Curve::P521] {
+            let private = PrivateKey::generate(agreement(curve).unwrap()).unwrap();
+            let good = private.compute_public_key().unwrap().as_ref().to_vec();
+            let len = curve.field_len();
+            let mut off = good.clone();
+            off[2 * len] ^= 1;
+            let zero = [&[4], vec![0; 2 * len].as_slice()].concat();
+            let not_reduced = [&[4], vec![0xff; len].as_slice(), &good[1 + len..]].concat();
+            for bytes in [off, zero, not_reduced] {
+                let point = PublicPoint::new(curve, bytes).unwrap();
+                assert_eq!(check_point(&point), Err(InvalidPoint));
+                assert_eq!(agree_ephemeral(&point).err(), Some(InvalidPoint));
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConstantTimeEq, CtOption};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::jose::alg::Hash;
@@ -12,12 +12,22 @@ use crate::jose::alg::Hash;
 /// and MGF1 over the same hash; the message must have exactly `message_len` bytes.
 ///
 /// Which of the checks failed, and where, cannot be told from the time taken: all of them are folded
-/// into one mask (Manger, CRYPTO 2001). A device that strips leading zeros needs them put back
-/// first, without a branch on how many there were.
+/// into one mask (Manger, CRYPTO 2001), and the mask is looked at once, at the end. A device that
+/// strips leading zeros needs them put back first, without a branch on how many there were.
 ///
 /// `None` on any fault; at once where `em` is too short to hold such a message, which only the
 /// length of the modulus decides.
 pub fn decode(hash: Hash, em: &[u8], message_len: usize) -> Option<Zeroizing<Vec<u8>>> {
+    decode_masked(hash, em, message_len)?.into_option()
+}
+
+/// As [`decode`], and leaves the one look at the mask to the caller: what is in the [`CtOption`] has
+/// `message_len` bytes whether the checks passed or not, and was made by the same steps.
+pub fn decode_masked(
+    hash: Hash,
+    em: &[u8],
+    message_len: usize,
+) -> Option<CtOption<Zeroizing<Vec<u8>>>> {
     match hash {
         Hash::Sha1 => decode_with::<Sha1>(em, message_len),
         Hash::Sha256 => decode_with::<Sha256>(em, message_len),
@@ -26,7 +36,7 @@ pub fn decode(hash: Hash, em: &[u8], message_len: usize) -> Option<Zeroizing<Vec
     }
 }
 
-fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<CtOption<Zeroizing<Vec<u8>>>> {
     let hash_len = <D as Digest>::output_size();
     // Both lengths are public: that of the modulus, and that of the CEK of the header's enc.
     let padding_len = em.len().checked_sub(2 * hash_len + 2)?.checked_sub(message_len)?;
@@ -48,9 +58,7 @@ fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<Zeroizing<Vec
         & label_hash.ct_eq(&D::digest(b""))
         & padding_bits.ct_eq(&0)
         & separator.ct_eq(&[1]);
-
-    let message = Zeroizing::new(message.to_vec());
-    bool::from(is_valid).then_some(message)
+    Some(CtOption::new(Zeroizing::new(message.to_vec()), is_valid))
 }
 
 /// Masks `target` with MGF1 of `seed` (RFC 8017 appendix B.2.1).

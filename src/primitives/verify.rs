@@ -102,3 +102,63 @@ fn rsa_parameters(alg: SignatureAlgorithm) -> Option<(usize, &'static RsaParamet
 fn refused() -> JwkError {
     JwkError("public key refused by the cryptographic library".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::base64url;
+
+    fn octets(text: &str) -> Vec<u8> {
+        base64url::decode(text.as_bytes()).unwrap()
+    }
+
+    /// RFC 8037 appendix A.4 and A.5.
+    #[test]
+    fn an_ed25519_signature_is_that_of_one_message() {
+        let x = octets("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let point = PublicPoint::new(Curve::Ed25519, x).unwrap();
+        let key = VerifyingKey::new(&PublicKey::Point(point)).unwrap();
+        let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        let signature = octets(
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+        );
+        assert!(key.verify(SignatureAlgorithm::EdDsa, message, &signature));
+        assert!(key.verify(SignatureAlgorithm::Ed25519, message, &signature));
+        assert!(!key.verify(SignatureAlgorithm::Es256, message, &signature));
+        assert!(!key.verify(SignatureAlgorithm::EdDsa, &message[1..], &signature));
+        assert!(!key.verify(SignatureAlgorithm::EdDsa, message, &signature[1..]));
+        assert!(!key.verify(SignatureAlgorithm::EdDsa, message, b""));
+    }
+
+    #[test]
+    fn an_ed25519_key_that_verifies_anything_is_refused() {
+        let mut identity = vec![0; 32];
+        identity[0] = 1;
+        let point = PublicPoint::new(Curve::Ed25519, identity.clone()).unwrap();
+        // R = 0 * B = the identity and s = 0 satisfy s * B = R + h * A for every message.
+        let forged = [identity.as_slice(), &[0; 32]].concat();
+        let unchecked = ParsedPublicKey::new(&ED25519, point.as_bytes()).unwrap();
+        assert!(unchecked.verify_sig(b"anything", &forged).is_ok());
+        assert!(VerifyingKey::new(&PublicKey::Point(point)).is_err());
+    }
+
+    #[test]
+    fn keys_that_verify_nothing_are_refused() {
+        let agreement = PublicPoint::new(Curve::X25519, vec![9; 32]).unwrap();
+        let off_curve = PublicPoint::new(Curve::P256, [&[4], [1; 64].as_slice()].concat()).unwrap();
+        for point in [agreement, off_curve] {
+            assert!(VerifyingKey::new(&PublicKey::Point(point)).is_err());
+        }
+        let mut n = vec![0xff; 256];
+        let long_exponent = RsaPublic::new(&n, &[0xff; 8]).unwrap();
+        assert!(VerifyingKey::new(&PublicKey::Rsa(long_exponent)).is_err());
+        n[0] = 0x80;
+        let key = VerifyingKey::new(&PublicKey::Rsa(RsaPublic::new(&n, &[1, 0, 1]).unwrap()));
+        let key = key.unwrap();
+        for alg in SignatureAlgorithm::ALL {
+            for len in [0, 255, 256, 257] {
+                assert!(!key.verify(*alg, b"message", &vec![1; len]));
+            }
+        }
+    }
+}

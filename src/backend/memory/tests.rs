@@ -18,6 +18,10 @@ fn spec(shape: KeyShape, purpose: Purpose) -> Option<KeySpec> {
     (!algs.is_empty()).then_some(KeySpec { shape, algs })
 }
 
+fn oaep_256(encrypted_key: &[u8]) -> CekRequest<'_> {
+    CekRequest::RsaOaep { hash: Hash::Sha256, encrypted_key }
+}
+
 #[test]
 fn every_algorithm_works_on_every_shape_it_fits_and_no_other() {
     let keystore = MemoryKeystore::new("test");
@@ -107,13 +111,12 @@ fn every_fault_of_the_input_is_rejected() {
     let short = recipient.encrypt(Hash::Sha256, &[7; 31]).unwrap();
     let other_hash = recipient.encrypt(Hash::Sha1, &[7; 32]).unwrap();
     let mut changed = recipient.encrypt(Hash::Sha256, &[7; 32]).unwrap();
-    let request = |encrypted_key| CekRequest::RsaOaep { hash: Hash::Sha256, encrypted_key };
-    assert!(key.unwrap_cek(&request(&changed), enc).is_ok());
+    assert!(key.unwrap_cek(&oaep_256(&changed), enc).is_ok());
     let truncated = changed[..255].to_vec();
     changed[100] ^= 1;
     let faults = [short, other_hash, changed, truncated, vec![], vec![0xff; 256], vec![0; 300]];
     for fault in faults {
-        let rejected = key.unwrap_cek(&request(&fault), enc);
+        let rejected = key.unwrap_cek(&oaep_256(&fault), enc);
         assert!(matches!(rejected, Err(BackendError::Rejected)));
     }
 
@@ -186,4 +189,28 @@ fn the_signature_of_rfc_8037_appendix_a_4() {
     assert!(verifying.verify(SignatureAlgorithm::Ed25519, input, &signature));
     let digest = key.sign(SignatureAlgorithm::EdDsa, ToSign::Digest(&[0; 32]));
     assert!(matches!(digest, Err(BackendError::Unsupported { .. })));
+}
+
+#[test]
+fn the_token_of_rfc_7516_appendix_a_1() {
+    let vector = include_str!("../../../tests/data/rfc/rfc7516-appendix-a1.json");
+    let vector: serde_json::Value = serde_json::from_str(vector).unwrap();
+    let private = PrivateJwk::parse(vector["key"].to_string().as_bytes()).unwrap();
+    let keystore = MemoryKeystore::new("test");
+    let spec = spec(RSA, Purpose::Decrypt).unwrap();
+    let key = keystore.import(&Locator::Memory("rsa".into()), &spec, &private).unwrap();
+
+    let token = vector["token"].as_str().unwrap();
+    let decode = |text: &str| crate::jose::base64url::decode(text.as_bytes()).unwrap();
+    let (header, _) = token.split_once('.').unwrap();
+    let parts: Vec<_> = token.split('.').map(decode).collect();
+    let [_, encrypted_key, iv, ciphertext, tag] = parts.as_slice() else { panic!("five parts") };
+    let request = CekRequest::RsaOaep { hash: Hash::Sha1, encrypted_key };
+    let cek = key.unwrap_cek(&request, ContentEncryption::A256Gcm).unwrap();
+    let plaintext = cek.decrypt(iv, header.as_bytes(), ciphertext, tag).unwrap();
+    assert_eq!(plaintext.as_bytes(), decode(vector["payload"].as_str().unwrap()));
+
+    let sign = KeySpec { shape: RSA, algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Ps256)] };
+    let key = keystore.import(&Locator::Memory("sign".into()), &sign, &private).unwrap();
+    assert!(key.support(sign.algs[0]).unwrap().is_available());
 }
