@@ -32,11 +32,9 @@ missing() {
     fi
 }
 
-# A C compiler with the C library's headers and a linker.
+# A C compiler and the C library's headers.
 c_compiler() {
-    command -v cc >/dev/null &&
-        printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' |
-        cc -x c -o /dev/null - >/dev/null 2>&1
+    command -v cc >/dev/null && printf '#include <stdlib.h>\n' | cc -x c -fsyntax-only - 2>/dev/null
 }
 
 p11_kit_client() {
