@@ -98,14 +98,14 @@ pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
     let mut report = Report { keystores: Vec::new(), keys: Vec::new(), findings: Vec::new() };
     for name in keystores.names() {
         match keystores.open(name) {
-            Ok(keystore) => report.keystore(name, &**keystore, keyring),
+            Ok(keystore) => report.keystore(name, &*keystore, keyring),
             Err(error) => report.unreachable(name, &error),
         }
     }
     for found in keyring.versions().filter(|found| found.version.state.serves()) {
         // A keystore that cannot be opened has been reported, once.
         if let Ok(keystore) = keystores.open(&found.version.keystore) {
-            report.key(found, &**keystore);
+            report.key(found, &*keystore);
         }
     }
     report.findings.sort_by_key(|finding| finding.severity);

@@ -17,10 +17,9 @@ use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
 use hsm_jose::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
-use hsm_jose::jwt::{self, Claims, Opened, OuterKeys};
+use hsm_jose::jwt::{self, Claims, Opened, OuterKeys, explain};
 use hsm_jose::policy::{
-    AllowList, Audience, Context, Nesting, OpenRules, Policy, Profile, SealRules, explain,
-    refuse_confusable,
+    AllowList, Audience, Context, Nesting, OpenRules, Policy, Profile, SealRules, refuse_confusable,
 };
 
 const NOW: u64 = 1_800_000_000;

@@ -60,18 +60,29 @@ pub trait Keystore: Debug + Send + Sync {
     /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], or a device fault.
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError>;
 
-    /// Finds the one private key at `locator`, whose public half the caller knows: some devices keep
-    /// a private key and do not tell its public half.
+    /// Finds the one private key at `locator`, whose public half shall be `public`: what the keyring
+    /// or the operator says it is. For devices that do not tell it, and against a key that was put
+    /// in another's place. That the private half belongs to it is proved by [`HardwareKey::support`].
     ///
     /// # Errors
-    /// As [`Keystore::find`].
+    /// As [`Keystore::find`]; [`BackendError::Misconfigured`] if the device tells another public
+    /// half, or a key of another kind; [`BackendError::Unsupported`] if it tells none and the
+    /// keystore cannot take one.
     fn find_with_public(
         &self,
         locator: &Locator,
         public: &PublicKey,
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        let _ = public;
-        self.find(locator)
+        let key = self.find(locator)?;
+        check_public(self.name(), locator, key.info(), public.kind(), public)?;
+        if key.info().public.is_none() {
+            return Err(BackendError::Unsupported {
+                keystore: self.name().to_owned(),
+                what: format!("the key at {locator}"),
+                reason: "the device does not tell its public half".to_owned(),
+            });
+        }
+        Ok(key)
     }
 
     /// Lists the private keys of the device that could be ours.
@@ -311,6 +322,26 @@ pub struct DeviceInfo {
     pub software: bool,
     /// Warnings about the device or the way to it, for an operator.
     pub warnings: Vec<String>,
+}
+
+/// Checks that a key is of the kind of `public` and does not tell another public half.
+fn check_public(
+    keystore: &str,
+    locator: &Locator,
+    info: &KeyInfo,
+    kind: KeyKind,
+    public: &PublicKey,
+) -> Result<(), BackendError> {
+    let is_other = info.public.as_ref().is_some_and(|told| told != public);
+    if is_other || kind != public.kind() {
+        return Err(BackendError::Misconfigured {
+            keystore: keystore.to_owned(),
+            reason: format!(
+                "the key at {locator} is not the one expected: its public half is another"
+            ),
+        });
+    }
+    Ok(())
 }
 
 impl<'a> CekRequest<'a> {

@@ -95,11 +95,23 @@ pub fn recipient(config: &Config, who: &str) -> Result<Registered> {
     }
     let path = Path::new(who);
     if !path.exists() {
-        return Err(Error::Usage(format!(
-            "{who:?} is neither a file nor a [recipient.{who}] of the configuration"
-        )));
+        return Err(unknown_recipient(who));
     }
     Ok(Registered { keys: recipients(read_jwks(path)?, None)?, audience: None })
+}
+
+/// Returns only the audience that `who` registered, for tokens that are not encrypted.
+///
+/// # Errors
+/// As [`recipient`], but no key is needed.
+pub fn audience_of(config: &Config, who: &str) -> Result<Registered> {
+    match config.recipients.get(who) {
+        Some(registered) => {
+            Ok(Registered { keys: Vec::new(), audience: registered.audience.clone() })
+        }
+        None if Path::new(who).exists() => Ok(Registered { keys: Vec::new(), audience: None }),
+        None => Err(unknown_recipient(who)),
+    }
 }
 
 /// Returns the keys of a set that can be encrypted to: those with this `kid`, if one is given.
@@ -142,6 +154,10 @@ pub fn read_jwks(path: &Path) -> Result<JwkSet> {
         return Err(Error::Usage(format!("{}: over {MAX_JWKS_LEN} bytes", path.display())));
     }
     JwkSet::parse(&json).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
+}
+
+fn unknown_recipient(who: &str) -> Error {
+    Error::Usage(format!("{who:?} is neither a file nor a [recipient.NAME] of the configuration"))
 }
 
 fn context(name: &str, settings: &ContextConfig, profile: &Policy) -> Result<Context> {

@@ -226,7 +226,7 @@ impl Engine {
         Ok(DecryptedContent {
             plaintext: decrypted.plaintext,
             header: decrypted.header,
-            key: key.name.clone(),
+            key: key.name().to_owned(),
             kid: key.kid.clone(),
             keystore: handle.keystore().to_owned(),
             support: handle.support(alg)?,
@@ -274,7 +274,7 @@ impl Engine {
         asked: Option<SignatureAlgorithm>,
     ) -> Result<(&dyn HardwareKey, &ServedKey, SignatureAlgorithm)> {
         let key = self.keys.active(name, Purpose::Sign)?;
-        let own = key.algs.iter().filter_map(|alg| match alg {
+        let own = key.entry.algs.iter().filter_map(|alg| match alg {
             KeyAlgorithm::Sign(alg) => Some(*alg),
             KeyAlgorithm::Unwrap(_) => None,
         });

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::backend::{BackendError, HardwareKey, Locator};
+use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
-use crate::jose::alg::{KeyAlgorithm, KeyKind, Purpose};
-use crate::jose::jwk::PublicJwk;
+use crate::jose::alg::{KeyKind, Purpose};
 use crate::jwe::{self, Decrypted, JweToken};
 use crate::jwt::OuterKeys;
-use crate::keyring::{KeyRef, KeyState, Keyring, MAX_CANDIDATES, Provenance};
+use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, MAX_CANDIDATES};
 use crate::keystores::Keystores;
 
 /// Every key of a keyring that serves (active or retiring), ready to be used from any thread.
@@ -23,16 +22,10 @@ pub(crate) struct ServedKeys {
 /// One serving version of a key.
 #[derive(Debug)]
 pub(crate) struct ServedKey {
-    pub(crate) name: String,
+    pub(crate) entry: KeyEntry,
     pub(crate) kid: String,
-    pub(crate) algs: Vec<KeyAlgorithm>,
-    pub(crate) purpose: Purpose,
-    pub(crate) public: PublicJwk,
-    state: KeyState,
-    /// An imported key that nobody waived.
-    needs_waiver: bool,
-    keystore: String,
-    locator: Locator,
+    version: KeyVersion,
+    kind: KeyKind,
     handle: OnceLock<Arc<dyn HardwareKey>>,
 }
 
@@ -55,16 +48,16 @@ impl ServedKeys {
 
     /// Finds the active version of a name.
     pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
-        let mut versions = self.keys.iter().filter(|key| key.name == name).peekable();
+        let mut versions = self.keys.iter().filter(|key| key.name() == name).peekable();
         if versions.peek().is_none() {
             return Err(Error::KeyNotFound(format!(
                 "no key named {name:?} serves from this keyring"
             )));
         }
         let key = versions
-            .find(|key| key.state == KeyState::Active)
+            .find(|key| key.is_active())
             .ok_or_else(|| Error::KeyNotFound(format!("key {name} has no active version")))?;
-        match key.purpose == purpose {
+        match key.entry.purpose == purpose {
             true => Ok(key),
             false => Err(wrong_purpose(key)),
         }
@@ -76,24 +69,8 @@ impl ServedKeys {
         if let Some(handle) = key.handle.get() {
             return Ok(&**handle);
         }
-        if key.needs_waiver && self.keystores.is_production() {
-            return Err(Error::Policy(format!(
-                "key {} (kid {:?}) was imported: production serves it only with a recorded waiver",
-                key.name, key.kid
-            )));
-        }
-        let keystore = self.keystores.open(&key.keystore)?;
-        let found = keystore.find_with_public(&key.locator, &key.public.key)?;
-        // A key that was swapped for another at the same place must not serve under its name.
-        if found.info().public.as_ref().is_some_and(|public| *public != key.public.key) {
-            return Err(Error::Backend(BackendError::Misconfigured {
-                keystore: key.keystore.clone(),
-                reason: format!(
-                    "the key at {} is not the one the keyring knows as {}: its public half differs",
-                    key.locator, key.name
-                ),
-            }));
-        }
+        let ServedKey { entry, version, kid, .. } = key;
+        let found = self.keystores.key(KeyRef { key: entry, version, kid })?;
         Ok(&**key.handle.get_or_init(|| found))
     }
 
@@ -123,19 +100,20 @@ impl ServedKeys {
         let Some(key) = self.by_kid.get(kid).map(|index| &self.keys[*index]) else {
             return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
         };
-        if key.purpose != Purpose::Decrypt {
+        if key.entry.purpose != Purpose::Decrypt {
             return Err(wrong_purpose(key));
         }
-        if names.is_some_and(|names| !names.contains(&key.name)) {
+        if names.is_some_and(|names| !names.contains(&key.entry.name)) {
             return Err(Error::Policy(format!(
                 "the token names kid {kid:?}, a version of {}, which is not a key to be used here",
-                key.name
+                key.name()
             )));
         }
-        if !token.fits(&key.algs, key.kind()) {
+        if !token.fits(&key.entry.algs, key.kind) {
             return Err(Error::Policy(format!(
                 "key {} is not for {} with this token",
-                key.name, token.alg
+                key.name(),
+                token.alg
             )));
         }
         Ok(key)
@@ -147,15 +125,16 @@ impl ServedKeys {
         names: Option<&[String]>,
     ) -> Result<Vec<&ServedKey>> {
         let is_meant = |key: &&ServedKey| {
-            names.is_none_or(|names| names.contains(&key.name)) && key.purpose == Purpose::Decrypt
+            names.is_none_or(|names| names.contains(&key.entry.name))
+                && key.entry.purpose == Purpose::Decrypt
         };
         let mut fitting: Vec<_> = self
             .keys
             .iter()
             .filter(is_meant)
-            .filter(|key| token.fits(&key.algs, key.kind()))
+            .filter(|key| token.fits(&key.entry.algs, key.kind))
             .collect();
-        fitting.sort_by_key(|key| key.state != KeyState::Active);
+        fitting.sort_by_key(|key| !key.is_active());
         if fitting.is_empty() {
             return Err(Error::KeyNotFound(format!(
                 "the token names no kid, and no key to be used here fits {}",
@@ -183,30 +162,29 @@ impl OuterKeys for ServedKeys {
 impl ServedKey {
     fn of(found: KeyRef<'_>) -> Option<Self> {
         let KeyRef { key, version, kid } = found;
-        let public = version.public.clone()?;
+        let kind = version.public.as_ref()?.key.kind();
         version.state.serves().then(|| Self {
-            name: key.name.clone(),
+            entry: key.clone(),
             kid: kid.to_owned(),
-            algs: key.algs.clone(),
-            purpose: key.purpose,
-            public,
-            state: version.state,
-            needs_waiver: version.provenance == Provenance::Imported && version.waiver.is_none(),
-            keystore: version.keystore.clone(),
-            locator: version.locator.clone(),
+            version: version.clone(),
+            kind,
             handle: OnceLock::new(),
         })
     }
 
-    fn kind(&self) -> KeyKind {
-        self.public.key.kind()
+    pub(crate) fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    fn is_active(&self) -> bool {
+        self.version.state == KeyState::Active
     }
 }
 
 fn wrong_purpose(key: &ServedKey) -> Error {
-    let does = match key.purpose {
+    let does = match key.entry.purpose {
         Purpose::Decrypt => "decrypts",
         Purpose::Sign => "signs",
     };
-    Error::Policy(format!("key {} only {does}: a key has one purpose", key.name))
+    Error::Policy(format!("key {} only {does}: a key has one purpose", key.name()))
 }

@@ -2,15 +2,14 @@
 //! private key is touched.
 
 mod context;
-mod explain;
 mod profile;
+mod words;
 
 pub use context::{
     Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
 };
-pub use explain::{Explanation, explain};
-pub(crate) use explain::{check_nested_cty, refuse_nested_cty};
 pub use profile::{Limits, Policy, Profile};
+pub(crate) use words::{check_nested_cty, refuse_nested_cty};
 
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};

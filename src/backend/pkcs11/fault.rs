@@ -78,6 +78,11 @@ impl Fault {
         }
     }
 
+    /// Returns whether the call that failed looked at an input that came from outside.
+    pub(super) const fn is_of_input(self) -> bool {
+        matches!(self.function, Function::Decrypt | Function::DeriveKey)
+    }
+
     /// Returns whether a session, a handle or the login has gone: what a new session, a search or
     /// a login can heal.
     pub(super) const fn is_stale(self) -> bool {
@@ -141,6 +146,15 @@ impl Fault {
             BackendError::Unavailable { keystore, call, code }
         } else {
             BackendError::Device { keystore, call, code }
+        }
+    }
+
+    /// Returns the error of the seam for a device that cannot be reached.
+    pub(super) fn into_unavailable(self, keystore: &str) -> BackendError {
+        BackendError::Unavailable {
+            keystore: keystore.to_owned(),
+            call: self.call(),
+            code: self.code(),
         }
     }
 

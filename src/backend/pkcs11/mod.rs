@@ -1,1 +1,427 @@
-//! Keys in a PKCS#11 token.
+//! Keys in a PKCS#11 token: a smart card, a network HSM, SoftHSM.
+//!
+//! | file | role |
+//! |---|---|
+//! | `module` | the vendor's library: loaded, initialized, brought back to life |
+//! | `token` | which token of it |
+//! | `session`, `pool` | one login for the life of the keystore, sessions lent to operations |
+//! | `object`, `make` | finding, judging, making and destroying keys |
+//! | `mechanism`, `road`, `raw` | what an operation is, and the native calls that do it |
+//! | `key` | one private key: the operations of the seam |
+//! | `fault` | what a code of the module means |
+//!
+//! A process that forks must open its keystores after the fork: a child cannot use the sessions of
+//! its parent, and every call in it answers [`BackendError::Unavailable`].
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::jose::alg::{KeyAlgorithm, KeyKind};
+use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::primitives::random;
+use crate::secret::PinSource;
+
+use super::{
+    BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
+};
+
+mod fault;
+mod key;
+mod make;
+mod mechanism;
+mod module;
+mod object;
+mod pool;
+#[allow(unsafe_code)]
+mod raw;
+mod road;
+mod session;
+mod token;
+
+pub use token::{TokenSelector, TokenSelectorError};
+
+use key::Pkcs11Key;
+use make::Pair;
+use module::lock;
+use object::template::{Usages, Wanted};
+use session::{AdminLease, Connection};
+
+/// The size of the RSA key with which it is found out how the token does RSA.
+const PROBE_RSA_BITS: u32 = 2048;
+
+/// The configuration of a keystore.
+#[derive(Clone, Debug)]
+pub struct Pkcs11Config {
+    /// The keystore's name.
+    pub name: String,
+    /// The path of the vendor's PKCS#11 library.
+    pub module: PathBuf,
+    /// Which of the module's tokens.
+    pub token: TokenSelector,
+    /// Where the user's PIN is to be had.
+    pub pin: PinSource,
+    /// How many sessions the keystore opens at most, at least 2 and at most 4096: one keeps the
+    /// login and serves searches, each of the others serves one operation at a time. Where the
+    /// token tells a lower limit, that is taken.
+    pub sessions: usize,
+    /// Allows raw RSA in the token with OAEP decoding on the host, where the token does not do
+    /// RSAES-OAEP with the hash itself. A key that is made for it also allows raw RSA.
+    pub host_oaep: bool,
+}
+
+/// A PKCS#11 token, logged in.
+#[derive(Debug)]
+pub struct Pkcs11Keystore {
+    connection: Arc<Connection>,
+    supports: Mutex<HashMap<KeyShape, HashMap<KeyAlgorithm, Support>>>,
+}
+
+impl Pkcs11Keystore {
+    /// Loads the module, finds the token and logs in.
+    ///
+    /// The module stays loaded and initialized until the process ends, and is shared with every
+    /// other keystore on it.
+    ///
+    /// # Errors
+    /// [`BackendError::Misconfigured`] (no module, not one, or several tokens fit),
+    /// [`BackendError::Unavailable`] (the token is not there, the module does not answer), or the
+    /// PIN's: [`BackendError::PinUnavailable`], [`BackendError::PinRefused`],
+    /// [`BackendError::PinLocked`]. A PIN that was refused once is not tried again by this process
+    /// under the keystore's name.
+    pub fn open(config: Pkcs11Config) -> Result<Self, BackendError> {
+        let connection = Connection::open(config)?;
+        Ok(Self { connection, supports: Mutex::default() })
+    }
+
+    /// Returns how many sessions the keystore has open now: never more than
+    /// [`Pkcs11Config::sessions`].
+    pub fn sessions(&self) -> usize {
+        self.connection.sessions()
+    }
+
+    fn admin(&self) -> Result<AdminLease<'_>, BackendError> {
+        self.connection.admin()
+    }
+
+    /// Runs a search or a reading, once more if session, login or module had gone and are back.
+    fn with_admin<T>(
+        &self,
+        run: impl Fn(&AdminLease<'_>) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let first = run(&self.admin()?);
+        match first {
+            Err(BackendError::Unavailable { .. } | BackendError::Device { .. }) => {
+                let before = self.connection.epoch();
+                let admin = self.admin()?;
+                if self.connection.epoch() == before { first } else { run(&admin) }
+            }
+            answer => answer,
+        }
+    }
+
+    fn found(&self, locator: &Locator) -> Result<Pkcs11Key, BackendError> {
+        let (found, epoch) = self.with_admin(|admin| {
+            let handle = object::find_one(admin, self.name(), locator)?;
+            Ok((object::describe(admin, handle)?, self.connection.epoch()))
+        })?;
+        let Some(mut found) = found else {
+            return Err(BackendError::Unsupported {
+                keystore: self.name().to_owned(),
+                what: format!("the key at {locator}"),
+                reason: "not RSA, P-256, P-384, P-521, X25519 or Ed25519".to_owned(),
+            });
+        };
+        // The key is looked for again by what it was found by, not by what it tells.
+        found.info.locator = locator.clone();
+        Ok(Pkcs11Key::new(self.connection.clone(), found, epoch))
+    }
+
+    /// Checks a new key: what the token kept of it, and that it does what it is for.
+    fn prove(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        wanted: &Wanted<'_>,
+        make: impl FnOnce(&AdminLease<'_>) -> Result<Pair, BackendError>,
+    ) -> Result<Pkcs11Key, BackendError> {
+        let admin = self.admin()?;
+        let pair = make(&admin)?;
+        let mut found = make::read_back(&admin, &self.connection, wanted, &pair)?;
+        found.info.locator = locator.clone();
+        let key = Pkcs11Key::new(self.connection.clone(), found, self.connection.epoch());
+        // The proof takes a session of its own, and may have to look for the key.
+        drop(admin);
+        let failed = spec.algs.iter().find_map(|alg| match key.support(*alg) {
+            Ok(Support::No { reason }) => Some(BackendError::Unsupported {
+                keystore: self.name().to_owned(),
+                what: alg.name().to_owned(),
+                reason,
+            }),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        });
+        match failed {
+            None => Ok(key),
+            Some(error) => {
+                self.destroy(locator)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes session keys of `shape` and finds out what they do.
+    fn probe(&self, shape: KeyShape) -> Result<HashMap<KeyAlgorithm, Support>, BackendError> {
+        let kind = shape.kind();
+        let algs = KeyAlgorithm::all().filter(|alg| alg.fits(kind)).collect::<Vec<_>>();
+        let mut id = [0; 16];
+        random::fill(&mut id);
+        let wanted = Wanted {
+            id: &id,
+            label: "hsm-jose probe",
+            shape,
+            usages: match kind {
+                KeyKind::Rsa => Usages { decrypt: true, sign: true, derive: false },
+                KeyKind::Curve(_) => make::usages(&algs),
+            },
+            allowed: Vec::new(),
+            on_token: false,
+        };
+        let made = {
+            let admin = self.admin()?;
+            make::generate(&admin, &self.connection, &wanted).and_then(|pair| {
+                let found = make::read_back(&admin, &self.connection, &wanted, &pair)?;
+                Ok((pair, Pkcs11Key::new(self.connection.clone(), found, self.connection.epoch())))
+            })
+        };
+        let (pair, key) = match made {
+            Ok(made) => made,
+            Err(error) if make::is_inability(&error) => {
+                let no = || Support::No { reason: format!("no {shape} key to try: {error}") };
+                return Ok(algs.into_iter().map(|alg| (alg, no())).collect());
+            }
+            Err(error) => return Err(error),
+        };
+        let supports = algs.into_iter().map(|alg| Ok((alg, key.support(alg)?))).collect();
+        // Session objects of a module that was reinitialized meanwhile are gone already.
+        if let Ok(admin) = self.admin() {
+            let _ = make::destroy(&admin, &pair);
+        }
+        supports
+    }
+
+    /// Returns whether a new key for `algs` is to allow raw RSA too.
+    fn needs_raw_rsa(&self, spec: &KeySpec) -> Result<bool, BackendError> {
+        if !self.connection.config().host_oaep || spec.shape.kind() != KeyKind::Rsa {
+            return Ok(false);
+        }
+        for alg in &spec.algs {
+            let shape = KeyShape::Rsa { bits: PROBE_RSA_BITS };
+            if let Support::HostAssisted { .. } = self.supports(*alg, shape)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Keystore for Pkcs11Keystore {
+    fn name(&self) -> &str {
+        self.connection.name()
+    }
+
+    fn describe(&self) -> Result<DeviceInfo, BackendError> {
+        let token = self.connection.current_token()?;
+        let module = self.connection.module();
+        let version = {
+            let _admin = self.admin()?;
+            let library = module.pkcs11().get_library_info();
+            let library = library.map_or_else(
+                |_| "unknown library".to_owned(),
+                |info| {
+                    let version = info.library_version();
+                    let (major, minor) = (version.major(), version.minor());
+                    format!("{} {major}.{minor}", info.library_description().trim_end())
+                },
+            );
+            format!("{library}, firmware {}.{}", token.firmware.0, token.firmware.1)
+        };
+        Ok(DeviceInfo {
+            kind: "pkcs11",
+            manufacturer: token.manufacturer.clone(),
+            model: token.model.clone(),
+            serial: token.serial.clone(),
+            version,
+            label: token.label.clone(),
+            software: token.is_software(),
+            warnings: self.warnings(&token),
+        })
+    }
+
+    fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError> {
+        if !alg.fits(shape.kind()) {
+            return Ok(Support::No { reason: format!("{alg} does not fit a key of {shape}") });
+        }
+        // Held while probing: two threads that ask at once would make two keys.
+        let mut known = lock(&self.supports);
+        if !known.contains_key(&shape) {
+            known.insert(shape, self.probe(shape)?);
+        }
+        let support = known.get(&shape).and_then(|algs| algs.get(&alg)).cloned();
+        Ok(support.unwrap_or_else(|| Support::No { reason: "not tried".to_owned() }))
+    }
+
+    fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        Ok(Arc::new(self.found(locator)?))
+    }
+
+    fn find_with_public(
+        &self,
+        locator: &Locator,
+        public: &PublicKey,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let mut key = self.found(locator)?;
+        super::check_public(self.name(), locator, key.info(), key.kind(), public)?;
+        key.info_mut().public = Some(public.clone());
+        Ok(Arc::new(key))
+    }
+
+    fn list(&self) -> Result<Vec<KeyInfo>, BackendError> {
+        self.with_admin(|admin| {
+            let everywhere = Locator::Object { id: None, label: None };
+            let mut keys = Vec::new();
+            for handle in object::find_private(admin, &everywhere)? {
+                if let Some(found) = object::describe(admin, handle)? {
+                    keys.push(found.info);
+                }
+            }
+            Ok(keys)
+        })
+    }
+
+    fn new_locator(&self, name: &str) -> Result<Locator, BackendError> {
+        self.with_admin(|admin| {
+            loop {
+                let mut id = vec![0; 16];
+                random::fill(&mut id);
+                if object::find(admin, &[cryptoki::object::Attribute::Id(id.clone())])?.is_empty() {
+                    return Ok(Locator::Object { id: Some(id), label: Some(name.to_owned()) });
+                }
+            }
+        })
+    }
+
+    fn generate(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let (id, label) = make::checked(&self.admin()?, self.name(), locator, spec)?;
+        let wanted = self.wanted(id, label, spec)?;
+        let key = self.prove(locator, spec, &wanted, |admin| {
+            make::generate(admin, &self.connection, &wanted)
+        })?;
+        Ok(Arc::new(key))
+    }
+
+    fn import(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        private: &PrivateJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let (id, label) = make::checked(&self.admin()?, self.name(), locator, spec)?;
+        if private.public.key.kind() != spec.shape.kind() {
+            return Err(BackendError::Misconfigured {
+                keystore: self.name().to_owned(),
+                reason: format!(
+                    "the private key is {}, not {}",
+                    private.public.key.kind(),
+                    spec.shape
+                ),
+            });
+        }
+        let wanted = self.wanted(id, label, spec)?;
+        let mut key = self.prove(locator, spec, &wanted, |admin| {
+            make::create(admin, &self.connection, &wanted, private)
+        })?;
+        // What cannot be true of a key that was outside is not missing.
+        key.info_mut().unproven.retain(|phrase| {
+            !["CKA_LOCAL", "CKA_KEY_GEN"].iter().any(|name| phrase.starts_with(name))
+        });
+        Ok(Arc::new(key))
+    }
+
+    fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
+        make::destroy_at(&self.admin()?, self.name(), locator)
+    }
+
+    fn health(&self) -> Result<(), BackendError> {
+        self.connection.health()
+    }
+}
+
+impl Pkcs11Keystore {
+    fn wanted<'a>(
+        &self,
+        id: &'a [u8],
+        label: &'a str,
+        spec: &KeySpec,
+    ) -> Result<Wanted<'a>, BackendError> {
+        let needs_raw_rsa = self.needs_raw_rsa(spec)?;
+        let mut allowed = Vec::new();
+        for mechanism in spec.algs.iter().flat_map(|alg| mechanism::allowed(*alg, needs_raw_rsa)) {
+            if !allowed.contains(&mechanism) {
+                allowed.push(mechanism);
+            }
+        }
+        Ok(Wanted {
+            id,
+            label,
+            shape: spec.shape,
+            usages: make::usages(&spec.algs),
+            allowed,
+            on_token: true,
+        })
+    }
+
+    fn warnings(&self, token: &token::Token) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let spies = std::env::var_os("PKCS11SPY").is_some()
+            || self.connection.module().path().to_string_lossy().contains("pkcs11-spy");
+        if spies {
+            warnings.push("PKCS11SPY: a spy module may log PINs and plaintexts".to_owned());
+        }
+        if std::env::var_os("LD_PRELOAD").is_some() {
+            warnings.push("LD_PRELOAD: another library may stand between us and the module".into());
+        }
+        if is_writable_by_others(self.connection.module().path()) {
+            warnings.push("the module's file can be written by group or others".to_owned());
+        }
+        if token.pin_count_low {
+            warnings.push("CKF_USER_PIN_COUNT_LOW: a wrong PIN has been tried".to_owned());
+        }
+        if token.pin_final_try {
+            warnings.push("CKF_USER_PIN_FINAL_TRY: one attempt before the PIN locks".to_owned());
+        }
+        if token.pin_locked {
+            warnings.push("CKF_USER_PIN_LOCKED: the PIN is locked".to_owned());
+        }
+        let pin = &self.connection.config().pin;
+        if token.protected_path && *pin != PinSource::Protected {
+            warnings.push("the token has a PIN pad: pin = { protected = true } uses it".to_owned());
+        }
+        if !token.login_required && *pin != PinSource::None {
+            warnings.push("the token does not require a login".to_owned());
+        }
+        if token.max_sessions.is_some_and(|max| max < self.connection.config().sessions as u64) {
+            warnings.push("the token allows fewer sessions than the configuration".to_owned());
+        }
+        warnings
+    }
+}
+
+fn is_writable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o022 != 0)
+}

@@ -1,0 +1,533 @@
+//! One private key in the token, and how it does each algorithm.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use cryptoki::error::RvError;
+use cryptoki::object::ObjectHandle;
+use zeroize::Zeroizing;
+
+use super::fault::Fault;
+use super::mechanism::{Mech, digest_info, host_oaep_step};
+use super::module::lock;
+use super::object::{self, Found};
+use super::pool::{Fate, Lease};
+use super::raw;
+use super::road::{Authenticate, Trouble};
+use super::session::Connection;
+use crate::backend::{
+    BackendError, Cek, CekRequest, HardwareKey, HostCek, KeyInfo, Support, ToSign, agreement,
+};
+use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::alg::{ContentEncryption, Hash, KeyAlgorithm, KeyKind, KeyManagement};
+use crate::jose::jwk::{MAX_RSA_BITS, PublicKey, PublicPoint};
+use crate::primitives::{digest, oaep};
+use crate::secret::SharedSecret;
+
+mod proof;
+
+/// The longest RSA result, in bytes.
+const MAX_LEN: usize = MAX_RSA_BITS / 8;
+
+/// One remembered way for each algorithm: the four RSA-OAEP, ECDH, and each signature algorithm.
+const WAYS: usize = 5 + SignatureAlgorithm::ALL.len();
+
+/// A private key in the token.
+pub(super) struct Pkcs11Key {
+    connection: Arc<Connection>,
+    info: KeyInfo,
+    kind: KeyKind,
+    always_authenticate: bool,
+    /// The object's handle, good in `epoch`.
+    handle: AtomicU64,
+    epoch: AtomicU64,
+    ways: [OnceLock<Way>; WAYS],
+    proving: Mutex<()>,
+}
+
+/// How the key does an algorithm, or why it does not.
+type Way = Result<How, String>;
+
+/// How the key does an algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// RSAES-OAEP in the token.
+    Oaep(Hash),
+    /// Raw RSA in the token, OAEP decoding here.
+    HostOaep(Hash),
+    /// ECDH in the token; the peer's point as it is, or as a DER OCTET STRING.
+    Agree { der: bool },
+    /// A signature.
+    Sign(Mech),
+}
+
+/// Why a run did not come to its end.
+enum Failure {
+    /// Nothing of the input was looked at.
+    Init(Fault),
+    /// The call with the input was refused.
+    Data(Fault),
+    /// The connection, or the login for one operation.
+    Other(BackendError),
+}
+
+impl HardwareKey for Pkcs11Key {
+    fn keystore(&self) -> &str {
+        self.connection.name()
+    }
+
+    fn info(&self) -> &KeyInfo {
+        &self.info
+    }
+
+    fn support(&self, alg: KeyAlgorithm) -> Result<Support, BackendError> {
+        Ok(match (self.way(alg)?, alg) {
+            (Err(reason), _) => Support::No { reason: reason.clone() },
+            (Ok(How::HostOaep(_)), KeyAlgorithm::Unwrap(alg)) => {
+                Support::HostAssisted { mechanism: Mech::RsaX509.name(), step: host_oaep_step(alg) }
+            }
+            (Ok(How::Agree { .. }), KeyAlgorithm::Unwrap(alg)) => Support::HostAssisted {
+                mechanism: "CKM_ECDH1_DERIVE",
+                step: if alg.key_wrap().is_some() {
+                    "Concat KDF and AES key unwrap on the host; the shared secret leaves the token"
+                } else {
+                    "Concat KDF on the host; the shared secret leaves the token"
+                },
+            },
+            (Ok(How::Sign(mech)), _) => Support::Hardware { mechanism: mech.name() },
+            (Ok(How::Oaep(hash) | How::HostOaep(hash)), _) => {
+                Support::Hardware { mechanism: Mech::RsaOaep(*hash).name() }
+            }
+            (Ok(How::Agree { .. }), _) => Support::Hardware { mechanism: "CKM_ECDH1_DERIVE" },
+        })
+    }
+
+    fn unwrap_cek(
+        &self,
+        request: &CekRequest<'_>,
+        enc: ContentEncryption,
+    ) -> Result<Box<dyn Cek>, BackendError> {
+        let alg = request.alg();
+        match self.way(KeyAlgorithm::Unwrap(alg))? {
+            Ok(how) => self.unwrap_by(*how, request, enc),
+            Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
+    fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError> {
+        match self.way(KeyAlgorithm::Sign(alg))? {
+            Ok(How::Sign(mech)) => self.sign_by(*mech, alg, input),
+            Ok(_) => Err(self.unsupported(alg.name(), "the key does not sign".to_owned())),
+            Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
+    fn confirm_alive(&self) -> Result<(), BackendError> {
+        let lease = self.connection.checkout()?;
+        match self.connection.alive(&lease) {
+            Ok(()) => {
+                lease.end(Fate::Keep);
+                Ok(())
+            }
+            Err(fault) => {
+                lease.end(fate_of(fault));
+                // The next operation looks what is gone, and brings it back.
+                self.connection.suspect();
+                Err(fault.into_unavailable(self.keystore()))
+            }
+        }
+    }
+}
+
+impl Pkcs11Key {
+    /// Makes a key of an object that was found, with what it told.
+    pub(super) fn new(connection: Arc<Connection>, found: Found, epoch: u64) -> Self {
+        Self {
+            connection,
+            info: found.info,
+            kind: found.kind,
+            always_authenticate: found.always_authenticate,
+            handle: AtomicU64::new(u64::from(found.handle.handle())),
+            epoch: AtomicU64::new(epoch),
+            ways: [const { OnceLock::new() }; WAYS],
+            proving: Mutex::default(),
+        }
+    }
+
+    /// Returns what is known, to add to it before the key is shared.
+    pub(super) fn info_mut(&mut self) -> &mut KeyInfo {
+        &mut self.info
+    }
+
+    /// Returns the kind of key.
+    pub(super) fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn unwrap_by(
+        &self,
+        how: How,
+        request: &CekRequest<'_>,
+        enc: ContentEncryption,
+    ) -> Result<Box<dyn Cek>, BackendError> {
+        let alg = request.alg();
+        let cek = match (how, request) {
+            (How::Oaep(hash), CekRequest::RsaOaep { encrypted_key, .. }) => {
+                self.decrypt(hash, encrypted_key, enc)
+            }
+            (How::HostOaep(hash), CekRequest::RsaOaep { encrypted_key, .. }) => {
+                self.decrypt_raw(hash, encrypted_key, enc)
+            }
+            (How::Agree { der }, CekRequest::EcdhEs { epk, other_info, wrapped }) => {
+                let z = self.agree(epk, der)?;
+                let step =
+                    if wrapped.is_some() { "Concat KDF, AES key unwrap" } else { "Concat KDF" };
+                self.host_step(step);
+                agreement::cek_from_z(z, other_info, *wrapped, enc)
+            }
+            _ => Err(self.unsupported(alg.name(), format!("the key is {}", self.kind))),
+        };
+        cek.map(|cek| Box::new(cek) as Box<dyn Cek>)
+    }
+
+    fn decrypt(
+        &self,
+        hash: Hash,
+        encrypted_key: &[u8],
+        enc: ContentEncryption,
+    ) -> Result<HostCek, BackendError> {
+        let mut buffer = Zeroizing::new(vec![0; self.modulus_len().unwrap_or(MAX_LEN)]);
+        let len = self.run_decrypt(Mech::RsaOaep(hash), encrypted_key, &mut buffer)?;
+        let cek = Zeroizing::new(buffer[..len].to_vec());
+        HostCek::new(enc, cek).ok_or(BackendError::Rejected)
+    }
+
+    fn decrypt_raw(
+        &self,
+        hash: Hash,
+        encrypted_key: &[u8],
+        enc: ContentEncryption,
+    ) -> Result<HostCek, BackendError> {
+        let Some(modulus_len) = self.modulus_len() else {
+            let reason = "the length of the modulus is not known".to_owned();
+            return Err(self.unsupported("OAEP decoding on the host", reason));
+        };
+        let mut em = Zeroizing::new(vec![0; modulus_len]);
+        let answer = match self.run_decrypt(Mech::RsaX509, encrypted_key, &mut em) {
+            Err(BackendError::Rejected) => None,
+            Err(error) => return Err(error),
+            // RFC 8017 section 7.1.2 step 1, after the token's call: every path makes the same.
+            Ok(len) => (encrypted_key.len() == modulus_len).then_some(len),
+        };
+        // Decoded even where there is nothing to decode: the time tells no more than the result.
+        shift_right(&mut em, modulus_len - answer.unwrap_or(modulus_len));
+        self.host_step("OAEP decoding");
+        let cek = oaep::decode(hash, &em, enc.key_len());
+        let cek = cek.filter(|_| answer.is_some()).and_then(|cek| HostCek::new(enc, cek));
+        cek.ok_or(BackendError::Rejected)
+    }
+
+    /// Decrypts: two calls, and the same two whatever the ciphertext is.
+    ///
+    /// A failed data call is `Rejected` whatever its code, but for the few that only a lost
+    /// connection has; a device that is gone and says so with another code is found by
+    /// [`HardwareKey::confirm_alive`], which follows on every path to a failed decryption.
+    fn run_decrypt(
+        &self,
+        mech: Mech,
+        cipher: &[u8],
+        plain: &mut [u8],
+    ) -> Result<usize, BackendError> {
+        let room = std::cell::RefCell::new(plain);
+        let result = self.run(
+            mech.name(),
+            |lease, handle| {
+                let plain = &mut room.borrow_mut();
+                lease.decrypt(mech, handle, cipher, plain, self.authenticate())
+            },
+            // The session is not closed here: closing it on this path only would tell the paths
+            // apart, by the calls and by the time. Where the module leaves it unusable, another
+            // thread replaces it. Before that is known (while the key is proved) it is closed.
+            |_| match self.connection.poisons() {
+                Some(true) => Fate::Replace,
+                None if !self.always_authenticate => Fate::Close,
+                _ => Fate::Keep,
+            },
+        );
+        result.map_err(|failure| self.input_error(failure, mech.name()))
+    }
+
+    fn agree(&self, epk: &PublicPoint, der: bool) -> Result<SharedSecret, BackendError> {
+        const NAME: &str = "CKM_ECDH1_DERIVE";
+        if KeyKind::Curve(epk.curve()) != self.kind {
+            return Err(BackendError::Rejected);
+        }
+        let len = epk.curve().field_len();
+        let wrapped;
+        let point = if der {
+            wrapped = object::octet_string(epk.as_bytes());
+            &wrapped
+        } else {
+            epk.as_bytes()
+        };
+        let z = std::cell::RefCell::new(Zeroizing::new(vec![0; len]));
+        let result = self.run(
+            NAME,
+            |lease, handle| lease.agree(handle, point, &mut z.borrow_mut()),
+            |_| Fate::Keep,
+        );
+        let read = result.map_err(|failure| self.input_error(failure, NAME))?;
+        let mut z = z.into_inner();
+        // A token that drops leading zeros: Z is as long as the field (RFC 7518 section 4.6.2).
+        shift_right(&mut z, len - read);
+        Ok(SharedSecret::new(z))
+    }
+
+    fn sign_by(
+        &self,
+        mech: Mech,
+        alg: SignatureAlgorithm,
+        input: ToSign<'_>,
+    ) -> Result<Vec<u8>, BackendError> {
+        let hashed;
+        let data = match (input, alg.hash()) {
+            (ToSign::Message(message), _) if mech.hashes() => message,
+            (ToSign::Digest(_), _) if mech.hashes() => {
+                let reason = format!("{} takes the message, not a digest", mech.name());
+                return Err(self.unsupported(alg.name(), reason));
+            }
+            (ToSign::Digest(digest), Some(hash)) if digest.len() != hash.len() => {
+                let reason = format!("a digest of {} bytes", digest.len());
+                return Err(self.unsupported(alg.name(), reason));
+            }
+            (input, hash) => {
+                let hash = hash.unwrap_or(Hash::Sha256);
+                let digest = match input {
+                    ToSign::Message(message) => digest::digest(hash, message),
+                    ToSign::Digest(digest) => digest.to_vec(),
+                };
+                hashed = match mech {
+                    Mech::RsaPkcs => digest_info(hash, &digest),
+                    _ => digest,
+                };
+                &hashed
+            }
+        };
+        let signature = std::cell::RefCell::new([0; MAX_LEN]);
+        let result = self.run(
+            mech.name(),
+            |lease, handle| {
+                let signature = &mut *signature.borrow_mut();
+                lease.sign(mech, handle, data, signature, self.authenticate())
+            },
+            |_| Fate::Close,
+        );
+        let len = match result {
+            Ok(len) => len,
+            Err(Failure::Other(error)) => return Err(error),
+            Err(Failure::Init(fault)) => return Err(self.init_error(fault, alg.name())),
+            Err(Failure::Data(fault)) => return Err(fault.into_error(self.keystore())),
+        };
+        let expected = match self.kind {
+            KeyKind::Rsa => self.modulus_len(),
+            KeyKind::Curve(curve) => Some(2 * curve.field_len()),
+        };
+        if expected.is_some_and(|expected| len != expected) {
+            return Err(BackendError::Device {
+                keystore: self.keystore().to_owned(),
+                call: "C_Sign".to_owned(),
+                code: format!("a signature of {len} bytes, not {}", expected.unwrap_or_default()),
+            });
+        }
+        Ok(signature.into_inner()[..len].to_vec())
+    }
+
+    /// Runs an operation on a lent session. What fails before the input was looked at is healed and
+    /// run once more; what fails after is never run again, here or on another device.
+    fn run<T>(
+        &self,
+        mechanism: &'static str,
+        operation: impl Fn(&Lease<'_>, ObjectHandle) -> Result<T, Trouble>,
+        fate_of_rejected: impl Fn(Fault) -> Fate,
+    ) -> Result<T, Failure> {
+        let mut is_second = false;
+        loop {
+            let (lease, handle) = self.lease().map_err(Failure::Other)?;
+            let result = operation(&lease, handle);
+            tracing::debug!(
+                target: "hsm_jose::custody",
+                keystore = self.keystore(),
+                token = self.connection.token().label.as_str(),
+                mechanism,
+                place = "token",
+                "private key used"
+            );
+            let fault = match result {
+                Ok(value) => {
+                    lease.end(Fate::Keep);
+                    return Ok(value);
+                }
+                Err(Trouble::Login(error)) => {
+                    lease.end(Fate::Close);
+                    return Err(Failure::Other(error));
+                }
+                Err(Trouble::Fault(fault)) => fault,
+            };
+            if !fault.is_at_init() {
+                if fault.is_transport() {
+                    lease.end(fate_of(fault));
+                    self.connection.suspect();
+                } else {
+                    lease.end(fate_of_rejected(fault));
+                }
+                return Err(Failure::Data(fault));
+            }
+            lease.end(fate_of(fault));
+            // A session that another operation has left unusable is closed by now.
+            let is_left_over = fault.native() == Some(RvError::OperationActive);
+            if is_second
+                || !(is_left_over || self.connection.heal(fault).map_err(Failure::Other)?)
+            {
+                return Err(Failure::Init(fault));
+            }
+            is_second = true;
+            self.epoch.store(0, Ordering::Release);
+        }
+    }
+
+    /// Lends a session together with the handle that is good for it.
+    fn lease(&self) -> Result<(Lease<'_>, ObjectHandle), BackendError> {
+        loop {
+            let (handle, epoch) = self.handle()?;
+            let lease = self.connection.checkout()?;
+            // The module may have been reinitialized in between: the number could be another
+            // object's now. While the lease is held, it is not.
+            if self.connection.epoch() == epoch {
+                return Ok((lease, handle));
+            }
+            lease.end(Fate::Keep);
+        }
+    }
+
+    fn handle(&self) -> Result<(ObjectHandle, u64), BackendError> {
+        let epoch = self.connection.epoch();
+        if self.epoch.load(Ordering::Acquire) == epoch {
+            let handle = self.handle.load(Ordering::Acquire);
+            return Ok((raw::object(handle as cryptoki_sys::CK_OBJECT_HANDLE), epoch));
+        }
+        let admin = self.connection.admin()?;
+        let epoch = self.connection.epoch();
+        let handle = object::find_one(&admin, self.keystore(), &self.info.locator)?;
+        // The handle before its epoch: whoever sees the epoch sees the handle.
+        self.handle.store(u64::from(handle.handle()), Ordering::Release);
+        self.epoch.store(epoch, Ordering::Release);
+        Ok((handle, epoch))
+    }
+
+    fn authenticate(&self) -> Authenticate<'_> {
+        self.always_authenticate.then_some(&*self.connection)
+    }
+
+    fn modulus_len(&self) -> Option<usize> {
+        match &self.info.public {
+            Some(PublicKey::Rsa(rsa)) => Some(rsa.modulus_len()),
+            _ => None,
+        }
+    }
+
+    /// The error of an operation whose data came from a token: `Rejected`, unless the data was not
+    /// looked at or the connection has gone.
+    fn input_error(&self, failure: Failure, what: &str) -> BackendError {
+        match failure {
+            Failure::Other(error) => error,
+            Failure::Init(fault) => self.init_error(fault, what),
+            Failure::Data(fault) if fault.is_transport() => fault.into_unavailable(self.keystore()),
+            Failure::Data(fault) if fault.is_of_input() => BackendError::Rejected,
+            Failure::Data(fault) => fault.into_error(self.keystore()),
+        }
+    }
+
+    fn init_error(&self, fault: Fault, what: &str) -> BackendError {
+        if fault.is_refusal() {
+            self.unsupported(what, fault.to_string())
+        } else {
+            fault.into_error(self.keystore())
+        }
+    }
+
+    fn unsupported(&self, what: &str, reason: String) -> BackendError {
+        let keystore = self.keystore().to_owned();
+        BackendError::Unsupported { keystore, what: what.to_owned(), reason }
+    }
+
+    fn host_step(&self, step: &'static str) {
+        tracing::debug!(
+            target: "hsm_jose::custody",
+            keystore = self.keystore(),
+            token = self.connection.token().label.as_str(),
+            step,
+            place = "host",
+            "host step"
+        );
+    }
+}
+
+impl fmt::Debug for Pkcs11Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pkcs11Key")
+            .field("keystore", &self.connection.name())
+            .field("locator", &self.info.locator)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the place of the remembered way; the algorithms of ECDH-ES differ on the host only.
+fn index(alg: KeyAlgorithm) -> usize {
+    match alg {
+        KeyAlgorithm::Unwrap(alg) => match alg.oaep_hash() {
+            Some(Hash::Sha1) => 0,
+            Some(Hash::Sha256) => 1,
+            Some(Hash::Sha384) => 2,
+            Some(Hash::Sha512) => 3,
+            None => 4,
+        },
+        KeyAlgorithm::Sign(alg) => 5 + alg as usize,
+    }
+}
+
+fn fate_of(fault: Fault) -> Fate {
+    if fault.is_stale_session() { Fate::Forget } else { Fate::Close }
+}
+
+/// Moves the bytes `by` places towards the end and fills with zeros, without a branch or an index
+/// that depends on `by`: how many leading zeros a decryption has is Manger's oracle.
+fn shift_right(bytes: &mut [u8], by: usize) {
+    let mut step = 1;
+    while step <= bytes.len() {
+        let mask = 0u8.wrapping_sub(u8::from(std::hint::black_box(by & step) != 0));
+        for place in (0..bytes.len()).rev() {
+            let moved = if place >= step { bytes[place - step] } else { 0 };
+            bytes[place] ^= mask & (bytes[place] ^ moved);
+        }
+        step <<= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_move_right_by_any_number_of_places() {
+        let bytes = [1u8, 2, 3, 4, 5, 6, 7];
+        for by in 0..=7 {
+            let mut moved = bytes;
+            shift_right(&mut moved, by);
+            let mut expected = vec![0; by];
+            expected.extend_from_slice(&bytes[..7 - by]);
+            assert_eq!(moved.as_slice(), expected, "{by}");
+        }
+    }
+}

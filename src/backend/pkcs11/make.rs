@@ -1,0 +1,307 @@
+//! Making, taking in and destroying keys, and checking that they came out as asked.
+
+use cryptoki::context::Function;
+use cryptoki::error::RvError;
+use cryptoki::mechanism::MechanismType;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+
+use super::fault::Fault;
+use super::object::template::{Extras, Usages, Wanted, clear};
+use super::object::{self, Found};
+use super::session::{AdminLease, Connection};
+use crate::backend::{BackendError, KeyShape, KeySpec, Locator};
+use crate::jose::alg::{KeyAlgorithm, KeyKind};
+use crate::jose::jwk::PrivateJwk;
+
+/// A new pair, not yet shown to anybody.
+pub(super) struct Pair {
+    pub(super) private: ObjectHandle,
+    pub(super) public: ObjectHandle,
+    /// The mechanism that generated it; none for an imported key.
+    generator: Option<MechanismType>,
+}
+
+/// Checks a request for a new key, and returns the id and label its locator gives it.
+pub(super) fn checked<'a>(
+    admin: &AdminLease<'_>,
+    keystore: &str,
+    locator: &'a Locator,
+    spec: &KeySpec,
+) -> Result<(&'a [u8], &'a str), BackendError> {
+    let misconfigured =
+        |reason: String| BackendError::Misconfigured { keystore: keystore.to_owned(), reason };
+    let Locator::Object { id: Some(id), label } = locator else {
+        return Err(misconfigured(format!("a new key at {locator} needs an id")));
+    };
+    let Some(purpose) = spec.purpose() else {
+        return Err(misconfigured("a new key needs algorithms of one purpose".to_owned()));
+    };
+    let usages = spec.algs.iter().map(|alg| Usages::of(*alg));
+    let kind = spec.shape.kind();
+    if let Some(alg) = spec.algs.iter().find(|alg| !alg.fits(kind)) {
+        return Err(misconfigured(format!("{alg} does not fit a key of {}", spec.shape)));
+    }
+    debug_assert!(usages.clone().all(|usage| usage == Usages::of(spec.algs[0])), "{purpose:?}");
+    if !object::find_by_id(admin, ObjectClass::PRIVATE_KEY, id)?.is_empty() {
+        return Err(misconfigured(format!("there is a private key at {locator} already")));
+    }
+    Ok((id, label.as_deref().unwrap_or_default()))
+}
+
+/// Generates a pair, giving up step by step what the token does not keep.
+pub(super) fn generate(
+    admin: &AdminLease<'_>,
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+) -> Result<Pair, BackendError> {
+    let _one_at_a_time = wanted.on_token.then(|| connection.module().keygen());
+    let mut refused = None;
+    for extras in Extras::STEPS {
+        for (mechanism, adds) in wanted.generators() {
+            let mut public = wanted.public();
+            public.extend(adds);
+            let private = wanted.private(extras);
+            match admin.session().generate_key_pair(&mechanism, &public, &private) {
+                Ok((public, private)) => {
+                    let generator = Some(mechanism.mechanism_type());
+                    return Ok(Pair { private, public, generator });
+                }
+                Err(error) => {
+                    let fault = Fault::of(&error, Function::GenerateKeyPair);
+                    if is_final(fault) {
+                        return Err(admin.error(&error, Function::GenerateKeyPair));
+                    }
+                    // What the fullest template ran into says most.
+                    refused.get_or_insert(fault);
+                }
+            }
+        }
+    }
+    Err(refusal(connection.name(), wanted.shape, refused))
+}
+
+/// Creates the objects of a known pair, in the same way.
+pub(super) fn create(
+    admin: &AdminLease<'_>,
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+    key: &PrivateJwk,
+) -> Result<Pair, BackendError> {
+    let _one_at_a_time = connection.module().keygen();
+    let mut refused = None;
+    for extras in Extras::STEPS {
+        for (mut private_adds, public_adds) in wanted.creators(&key.public.key, &key.private) {
+            let mut template = wanted.private(extras);
+            template.append(&mut private_adds);
+            let private = admin.session().create_object(&template);
+            clear(&mut template);
+            let mut template = wanted.public();
+            template.extend(public_adds);
+            let created = private.and_then(|private| {
+                let public = admin.session().create_object(&template).inspect_err(|_| {
+                    discard(admin, private);
+                })?;
+                Ok(Pair { private, public, generator: None })
+            });
+            match created {
+                Ok(pair) => return Ok(pair),
+                Err(error) => {
+                    let fault = Fault::of(&error, Function::CreateObject);
+                    if is_final(fault) {
+                        return Err(admin.error(&error, Function::CreateObject));
+                    }
+                    refused.get_or_insert(fault);
+                }
+            }
+        }
+    }
+    Err(refusal(connection.name(), wanted.shape, refused))
+}
+
+/// Reads back what the token kept, and destroys the pair where a guarantee is missing.
+pub(super) fn read_back(
+    admin: &AdminLease<'_>,
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+    pair: &Pair,
+) -> Result<Found, BackendError> {
+    let checked = || {
+        let mut missing = missing(admin, wanted, pair.private)?;
+        let found = object::describe(admin, pair.private)?;
+        let Some(mut found) = found.filter(|found| found.kind == wanted.shape.kind()) else {
+            missing.push("CKA_KEY_TYPE is another".to_owned());
+            return Ok((missing, None));
+        };
+        let has_wanted_size = match (wanted.shape, &found.info.public) {
+            (KeyShape::Rsa { bits }, Some(crate::jose::jwk::PublicKey::Rsa(rsa))) => {
+                rsa.bits() == bits as usize
+            }
+            (_, public) => public.is_some() || found.kind == KeyKind::Rsa,
+        };
+        if !has_wanted_size {
+            missing.push("the public half is of another size, or not told".to_owned());
+        }
+        unproven(admin, wanted, pair, &mut found)?;
+        Ok((missing, Some(found)))
+    };
+    match checked() {
+        Ok((missing, Some(found))) if missing.is_empty() => Ok(found),
+        Ok((missing, _)) => {
+            destroy(admin, pair)?;
+            Err(BackendError::NotAsAsked {
+                keystore: connection.name().to_owned(),
+                what: missing.join(", "),
+            })
+        }
+        Err(error) => {
+            // What cannot be read back is not kept; the first error says more than a second.
+            let _ = destroy(admin, pair);
+            Err(error)
+        }
+    }
+}
+
+/// Destroys both objects of a pair.
+pub(super) fn destroy(admin: &AdminLease<'_>, pair: &Pair) -> Result<(), BackendError> {
+    let private = admin.session().destroy_object(pair.private);
+    discard(admin, pair.public);
+    private.map_err(|error| admin.error(&error, Function::DestroyObject))
+}
+
+/// Destroys the private key at `locator`, and its public key if no other private key has its id.
+pub(super) fn destroy_at(
+    admin: &AdminLease<'_>,
+    keystore: &str,
+    locator: &Locator,
+) -> Result<(), BackendError> {
+    let handle = object::find_one(admin, keystore, locator)?;
+    let id = match object::read(admin, handle, AttributeType::Id)? {
+        Some(Attribute::Id(id)) if !id.is_empty() => Some(id),
+        _ => None,
+    };
+    admin
+        .session()
+        .destroy_object(handle)
+        .map_err(|error| admin.error(&error, Function::DestroyObject))?;
+    let Some(id) = id else { return Ok(()) };
+    if object::find_by_id(admin, ObjectClass::PRIVATE_KEY, &id)?.is_empty() {
+        for public in object::find_by_id(admin, ObjectClass::PUBLIC_KEY, &id)? {
+            discard(admin, public);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the usages of a key for all of `algs`.
+pub(super) fn usages(algs: &[KeyAlgorithm]) -> Usages {
+    algs.iter().map(|alg| Usages::of(*alg)).fold(Usages::default(), |all, one| Usages {
+        decrypt: all.decrypt || one.decrypt,
+        sign: all.sign || one.sign,
+        derive: all.derive || one.derive,
+    })
+}
+
+/// Lists the guarantees that a new key must have and has not.
+fn missing(
+    admin: &AdminLease<'_>,
+    wanted: &Wanted<'_>,
+    handle: ObjectHandle,
+) -> Result<Vec<String>, BackendError> {
+    let mut missing = Vec::new();
+    for (kind, name, value) in [
+        (AttributeType::Sensitive, "CKA_SENSITIVE", true),
+        (AttributeType::Extractable, "CKA_EXTRACTABLE", false),
+        (AttributeType::Private, "CKA_PRIVATE", true),
+        (AttributeType::Token, "CKA_TOKEN", wanted.on_token),
+    ] {
+        match object::flag(admin, handle, kind)? {
+            Some(told) if told == value => {}
+            Some(told) => missing.push(format!("{name} is {told}")),
+            None => missing.push(format!("{name} is not told")),
+        }
+    }
+    for (kind, name) in object::USAGES {
+        let value = match kind {
+            AttributeType::Decrypt => wanted.usages.decrypt,
+            AttributeType::Sign => wanted.usages.sign,
+            AttributeType::Derive => wanted.usages.derive,
+            _ => false,
+        };
+        // A usage that the token does not know at all is one that the key does not have.
+        match object::flag(admin, handle, kind)? {
+            Some(told) if told == value => {}
+            None if !value => {}
+            Some(told) => missing.push(format!("{name} is {told}")),
+            None => missing.push(format!("{name} is not told")),
+        }
+    }
+    Ok(missing)
+}
+
+/// Adds to what the audit found unproven: attributes that were asked for and came out otherwise.
+fn unproven(
+    admin: &AdminLease<'_>,
+    wanted: &Wanted<'_>,
+    pair: &Pair,
+    found: &mut Found,
+) -> Result<(), BackendError> {
+    let unproven = &mut found.info.unproven;
+    if let Some(Attribute::AllowedMechanisms(told)) =
+        object::read(admin, pair.private, AttributeType::AllowedMechanisms)?
+    {
+        let is_same = told.len() == wanted.allowed.len()
+            && wanted.allowed.iter().all(|mechanism| told.contains(mechanism));
+        if !is_same && !told.is_empty() {
+            unproven.push("CKA_ALLOWED_MECHANISMS is not as asked".to_owned());
+        }
+    }
+    if let (Some(generator), Some(Attribute::KeyGenMechanism(told))) =
+        (pair.generator, object::read(admin, pair.private, AttributeType::KeyGenMechanism)?)
+    {
+        if told != generator {
+            unproven.push("CKA_KEY_GEN_MECHANISM is another".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Destroys an object that nobody refers to; what is left over does no harm.
+fn discard(admin: &AdminLease<'_>, object: ObjectHandle) {
+    if let Err(error) = admin.session().destroy_object(object) {
+        tracing::debug!(%error, "destroying an object");
+    }
+}
+
+/// Returns whether another template would not help.
+fn is_final(fault: Fault) -> bool {
+    fault.is_stale()
+        || fault.is_transport()
+        || matches!(
+            fault.native(),
+            Some(
+                RvError::SessionReadOnly
+                    | RvError::TokenWriteProtected
+                    | RvError::DeviceMemory
+                    | RvError::PinExpired
+            )
+        )
+}
+
+fn refusal(keystore: &str, shape: KeyShape, fault: Option<Fault>) -> BackendError {
+    BackendError::Unsupported {
+        keystore: keystore.to_owned(),
+        what: format!("a key of {shape}"),
+        reason: fault.map_or_else(|| "no way to make one".to_owned(), |fault| fault.to_string()),
+    }
+}
+
+/// Returns whether an error of a probe says that the token cannot, rather than that it is gone.
+pub(super) fn is_inability(error: &BackendError) -> bool {
+    matches!(
+        error,
+        BackendError::Unsupported { .. }
+            | BackendError::Device { .. }
+            | BackendError::NotAsAsked { .. }
+            | BackendError::Rejected
+    )
+}

@@ -1,0 +1,553 @@
+//! The connection to one token: one login for as long as it lives, sessions lent to operations,
+//! and the ways back when a session, the login or the module has gone.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+
+use cryptoki::context::Function;
+use cryptoki::error::{Error, RvError};
+use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::slot::Slot;
+
+use super::Pkcs11Config;
+use super::fault::Fault;
+use super::module::{Entry, Module, lock};
+use super::pool::{Lease, Opened, Pool, WAIT};
+use super::raw::Calls;
+use super::token::Token;
+use crate::backend::BackendError;
+use crate::secret::PinSource;
+
+/// The longest pause between two attempts to bring a dead module back.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// How often opening is tried again where the token is not (yet) there as it should be.
+const OPEN_ATTEMPTS: u32 = 4;
+
+/// The connection of a keystore to its token.
+pub(super) struct Connection {
+    config: Pkcs11Config,
+    module: Arc<Module>,
+    token: Token,
+    pool: Arc<Pool>,
+    admin: Mutex<Admin>,
+    /// The generation of the module in which we are logged in.
+    generation: AtomicU64,
+    /// Changes whenever object handles may have changed.
+    epoch: AtomicU64,
+    /// A call has failed as if the session, the login or the module had gone.
+    suspect: AtomicBool,
+    /// A rejected ciphertext leaves the module's session unusable.
+    poisons: OnceLock<bool>,
+}
+
+/// The session that keeps the login: PKCS#11 logs out when the last session is closed. It also
+/// serves what is not an operation of a key: searches, attributes, generation.
+struct Admin {
+    anchor: Option<Opened>,
+    retry_at: Option<Instant>,
+    backoff: Duration,
+}
+
+/// The anchor session, lent for administration.
+pub(super) struct AdminLease<'a> {
+    admin: MutexGuard<'a, Admin>,
+    connection: &'a Connection,
+    _entry: Entry<'a>,
+}
+
+/// What a session says of itself.
+enum State {
+    LoggedIn,
+    LoggedOut,
+}
+
+impl Connection {
+    /// Loads the module, finds the token and logs in.
+    pub(super) fn open(config: Pkcs11Config) -> Result<Arc<Self>, BackendError> {
+        let module = Module::open(&config.module, &config.name)?;
+        let mut attempt = 1;
+        loop {
+            let (error, generation) = match Self::try_open(&config, &module) {
+                Ok(connection) => return Ok(connection),
+                Err(failed) => failed,
+            };
+            // A token that was made after the module looked, a server that was down then, and a
+            // SoftHSM directory that another process was writing to are seen by a module that
+            // starts anew; nobody is disturbed where no keystore is open on it.
+            let is_alone = module.keystores().load(Ordering::SeqCst) == 0;
+            if !is_alone || attempt == OPEN_ATTEMPTS || !is_worth_a_retry(&error) {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(20) * attempt * attempt);
+            attempt += 1;
+            module.reinitialize(generation, &config.name).map_err(|_| error)?;
+        }
+    }
+
+    fn try_open(
+        config: &Pkcs11Config,
+        module: &Arc<Module>,
+    ) -> Result<Arc<Self>, (BackendError, u64)> {
+        let generation = module.generation();
+        let inner = || {
+            let entry = module.enter(&config.name)?;
+            let (slot, token) = select(config, module)?;
+            let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2) as usize);
+            let workers = config.sessions.clamp(2, allowed.min(MAX_SESSIONS)) - 1;
+            let connection = Self {
+                pool: Pool::new(module.clone(), slot, workers),
+                config: config.clone(),
+                module: module.clone(),
+                token,
+                admin: Mutex::new(Admin {
+                    anchor: None,
+                    retry_at: None,
+                    backoff: Duration::from_secs(1),
+                }),
+                generation: AtomicU64::new(generation),
+                epoch: AtomicU64::new(1),
+                suspect: AtomicBool::new(false),
+                poisons: OnceLock::new(),
+            };
+            module.keystores().fetch_add(1, Ordering::SeqCst);
+            connection.attach(&mut lock(&connection.admin), slot)?;
+            drop(entry);
+            Ok(Arc::new(connection))
+        };
+        inner().map_err(|error| (error, generation))
+    }
+
+    /// Returns the keystore's name.
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Returns the configuration.
+    pub(super) fn config(&self) -> &Pkcs11Config {
+        &self.config
+    }
+
+    /// Returns the module.
+    pub(super) fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Returns what the token said of itself when it was found.
+    pub(super) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Returns how many sessions are open now, the anchor included.
+    pub(super) fn sessions(&self) -> usize {
+        self.pool.count() + usize::from(lock(&self.admin).anchor.is_some())
+    }
+
+    /// Asks the token anew about itself.
+    pub(super) fn current_token(&self) -> Result<Token, BackendError> {
+        let _entry = self.module.enter(self.name())?;
+        self.module.token(self.pool.slot()).map_err(|fault| fault.into_error(self.name()))
+    }
+
+    /// Returns a number that changes when object handles may have changed.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Notes that the connection may be gone: the next operation looks first.
+    pub(super) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Release);
+    }
+
+    /// Notes, once, whether a rejected ciphertext leaves a session unusable.
+    pub(super) fn set_poisons(&self, poisons: bool) {
+        if self.poisons.set(poisons).is_ok() && poisons {
+            self.pool.start_replacer();
+        }
+    }
+
+    /// Returns whether a rejected ciphertext leaves a session unusable; `None` before it is known.
+    pub(super) fn poisons(&self) -> Option<bool> {
+        self.poisons.get().copied()
+    }
+
+    /// Lends a session for an operation of a key.
+    pub(super) fn checkout(&self) -> Result<Lease<'_>, BackendError> {
+        let mut until = None;
+        let mut restored = false;
+        loop {
+            let entry = self.module.enter(self.name())?;
+            if !self.is_sound() {
+                drop(entry);
+                self.restore()?;
+                continue;
+            }
+            match self.pool.take(entry) {
+                Ok(Ok(lease)) => return Ok(lease),
+                Ok(Err(entry)) => drop(entry),
+                // The token allows fewer sessions than it said, or others have them.
+                Err(fault) if fault.native() == Some(RvError::SessionCount) => {}
+                Err(_) if !restored => {
+                    restored = true;
+                    self.suspect();
+                    continue;
+                }
+                Err(fault) => return Err(fault.into_unavailable(self.name())),
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + WAIT);
+            if !self.pool.wait(until) {
+                return Err(BackendError::Unavailable {
+                    keystore: self.name().to_owned(),
+                    call: "C_OpenSession".to_owned(),
+                    code: format!("no free session within {} s", WAIT.as_secs()),
+                });
+            }
+        }
+    }
+
+    /// Lends the anchor session, for what is not an operation of a key.
+    pub(super) fn admin(&self) -> Result<AdminLease<'_>, BackendError> {
+        let mut admin = lock(&self.admin);
+        loop {
+            let entry = self.module.enter(self.name())?;
+            if self.is_sound() {
+                return Ok(AdminLease { admin, connection: self, _entry: entry });
+            }
+            drop(entry);
+            self.restore_locked(&mut admin)?;
+        }
+    }
+
+    /// Looks whether session, login and module are there, and brings back what is not. Answers
+    /// whether there is a point in trying again: something was brought back, or `fault` speaks of
+    /// a handle or a session of ours alone.
+    pub(super) fn heal(&self, fault: Fault) -> Result<bool, BackendError> {
+        let before = self.epoch();
+        self.suspect();
+        if fault.is_stale_session() {
+            let _entry = self.module.enter(self.name())?;
+            self.pool.close_idle();
+        }
+        self.restore()?;
+        Ok(self.epoch() != before || fault.is_stale())
+    }
+
+    /// Asks whether the device is there and we are logged in; brings back what is not.
+    pub(super) fn health(&self) -> Result<(), BackendError> {
+        self.suspect();
+        self.restore()?;
+        let admin = self.admin()?;
+        let mut bytes = [0; 8];
+        let result = random(admin.session(), self.module.known_calls(), &mut bytes);
+        result.map_err(|fault| fault.into_unavailable(self.name()))
+    }
+
+    /// Asks a lent session whether it and the device behind it are alive.
+    pub(super) fn alive(&self, lease: &Lease<'_>) -> Result<(), Fault> {
+        let state = session_state(lease.session(), lease.calls());
+        // Both calls on every path: what the first answers must not change the list of calls.
+        let mut bytes = [0; 8];
+        let random = random(lease.session(), lease.calls(), &mut bytes);
+        match state? {
+            State::LoggedOut if self.logs_in() => {
+                return Err(Fault::nonsense(Function::GetSessionInfo, "logged out"));
+            }
+            State::LoggedIn | State::LoggedOut => {}
+        }
+        random
+    }
+
+    /// Logs in for the one operation that was just initialized (CKA_ALWAYS_AUTHENTICATE).
+    pub(super) fn login_context(&self, session: &Session) -> Result<(), BackendError> {
+        self.login_as(session, UserType::ContextSpecific)
+    }
+
+    fn logs_in(&self) -> bool {
+        self.config.pin != PinSource::None
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.suspect.load(Ordering::Acquire)
+            && self.generation.load(Ordering::Acquire) == self.module.generation()
+    }
+
+    fn restore(&self) -> Result<(), BackendError> {
+        self.restore_locked(&mut lock(&self.admin))
+    }
+
+    /// Brings back what is gone, the smallest remedy first. Nobody holds an [`Entry`] here that
+    /// waits for us: a reinitialization waits for all of them.
+    fn restore_locked(&self, admin: &mut Admin) -> Result<(), BackendError> {
+        if self.is_sound() {
+            return Ok(());
+        }
+        let entry = self.module.enter(self.name())?;
+        let generation = self.module.generation();
+        let anchor = admin.anchor.as_ref().filter(|anchor| anchor.generation == generation);
+        let state = anchor.map(|anchor| session_state(&anchor.session, self.module.known_calls()));
+        let is_dead = match (state, anchor) {
+            (Some(Ok(State::LoggedIn)), _) => {
+                self.sound(generation);
+                return Ok(());
+            }
+            (Some(Ok(State::LoggedOut)), Some(anchor)) => {
+                self.login(&anchor.session)?;
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.sound(generation);
+                return Ok(());
+            }
+            (Some(Err(fault)), _) => !fault.is_stale_session(),
+            _ => false,
+        };
+        if !is_dead {
+            self.pool.close_idle();
+            match self.find_and_attach(admin) {
+                Err(BackendError::Unavailable { .. } | BackendError::Device { .. }) => {}
+                answered => return answered,
+            }
+        }
+        drop(entry);
+        self.reconnect(admin)
+    }
+
+    fn reconnect(&self, admin: &mut Admin) -> Result<(), BackendError> {
+        let now = Instant::now();
+        if let Some(left) = admin.retry_at.and_then(|at| at.checked_duration_since(now)) {
+            return Err(BackendError::Unavailable {
+                keystore: self.name().to_owned(),
+                call: "C_Initialize".to_owned(),
+                code: format!(
+                    "the device does not answer; the next attempt is in {} s",
+                    left.as_secs() + 1
+                ),
+            });
+        }
+        tracing::warn!(keystore = self.name(), "the device does not answer: reinitializing");
+        let result =
+            self.module.reinitialize(self.module.generation(), self.name()).and_then(|()| {
+                let _entry = self.module.enter(self.name())?;
+                self.find_and_attach(admin)
+            });
+        if result.is_ok() {
+            admin.retry_at = None;
+            admin.backoff = Duration::from_secs(1);
+        } else {
+            admin.retry_at = Some(Instant::now() + admin.backoff);
+            admin.backoff = (admin.backoff * 2).min(MAX_BACKOFF);
+        }
+        result
+    }
+
+    /// Finds the token, opens the anchor session and logs in. The caller holds an [`Entry`].
+    fn find_and_attach(&self, admin: &mut Admin) -> Result<(), BackendError> {
+        let (slot, _) = select(&self.config, &self.module)?;
+        self.attach(admin, slot)
+    }
+
+    fn attach(&self, admin: &mut Admin, slot: Slot) -> Result<(), BackendError> {
+        // The old anchor is not closed: it is gone, or of another generation.
+        admin.anchor = None;
+        let generation = self.module.generation();
+        let opened = self.module.open_session(slot);
+        let session = opened.map_err(|fault| fault.into_unavailable(self.name()))?;
+        let opened = Opened { session, generation };
+        if self.module.calls(&opened.session, slot).is_none() {
+            tracing::debug!(
+                keystore = self.name(),
+                "the module has a new instance for each function list: length queries are made"
+            );
+        }
+        if let Err(error) = self.login(&opened.session) {
+            self.module.close(opened);
+            return Err(error);
+        }
+        admin.anchor = Some(opened);
+        self.pool.set_slot(slot);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.sound(generation);
+        Ok(())
+    }
+
+    fn sound(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
+        self.suspect.store(false, Ordering::Release);
+    }
+
+    /// Logs in, unless somebody in this process has.
+    fn login(&self, session: &Session) -> Result<(), BackendError> {
+        if !self.logs_in() {
+            return Ok(());
+        }
+        let state = session_state(session, self.module.known_calls());
+        if let State::LoggedIn = state.map_err(|fault| fault.into_unavailable(self.name()))? {
+            return Ok(());
+        }
+        self.login_as(session, UserType::User)
+    }
+
+    /// Tries the PIN once. Refused, it is not tried again by this process: devices lock after a
+    /// few attempts, and a service that starts, fails and is started again would lock them.
+    fn login_as(&self, session: &Session, user: UserType) -> Result<(), BackendError> {
+        let keystore = || self.name().to_owned();
+        let latch = format!("{}\0{}\0{}", self.config.name, self.token.label, self.token.serial);
+        // Held during the attempt, so that two threads do not both make one.
+        let mut pins = self.module.pins();
+        if let Some(refused) = pins.get(&latch) {
+            return Err(refused.clone());
+        }
+        if let Ok(token) = self.module.token(self.pool.slot()) {
+            if token.pin_locked {
+                let code = "CKF_USER_PIN_LOCKED".to_owned();
+                return Err(BackendError::PinLocked { keystore: keystore(), code });
+            }
+            if token.pin_final_try {
+                return Err(BackendError::PinRefused {
+                    keystore: keystore(),
+                    code: "CKF_USER_PIN_FINAL_TRY: one attempt is left before the PIN locks; log \
+                           in once with the vendor's tool and the right PIN"
+                        .to_owned(),
+                });
+            }
+        }
+        let read = self.config.pin.read(&format!("keystore {}", self.name()));
+        let pin =
+            read.map_err(|reason| BackendError::PinUnavailable { keystore: keystore(), reason })?;
+        let answer = session.login(user, pin.as_ref().map(|pin| pin.as_secret()));
+        drop(pin);
+        let code = match answer {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
+            Err(error) => Fault::of(&error, Function::Login),
+        };
+        let error = match code.native() {
+            Some(RvError::PinLocked) => {
+                BackendError::PinLocked { keystore: keystore(), code: "CKR_PIN_LOCKED".to_owned() }
+            }
+            // No PIN was looked at.
+            Some(
+                RvError::UserPinNotInitialized
+                | RvError::UserAnotherAlreadyLoggedIn
+                | RvError::OperationNotInitialized
+                | RvError::DeviceError
+                | RvError::DeviceMemory,
+            ) => return Err(code.into_unavailable(self.name())),
+            _ if code.is_transport() => return Err(code.into_unavailable(self.name())),
+            _ => BackendError::PinRefused { keystore: keystore(), code: code.code() },
+        };
+        pins.insert(latch, error.clone());
+        Err(error)
+    }
+}
+
+/// More sessions than any process has use for; guards against a slip of the pen.
+const MAX_SESSIONS: usize = 4096;
+
+impl AdminLease<'_> {
+    /// Returns the session.
+    pub(super) fn session(&self) -> &Session {
+        // invariant: `Connection::admin` has attached one, and the lock is held
+        &self.admin.anchor.as_ref().expect("an anchor session").session
+    }
+
+    /// Makes an error of a failed call, and has the next operation look at the connection first.
+    pub(super) fn error(&self, error: &Error, function: Function) -> BackendError {
+        let fault = Fault::of(error, function);
+        if fault.is_stale() || fault.is_transport() || fault.native() == Some(RvError::DeviceError)
+        {
+            self.connection.suspect();
+        }
+        fault.into_error(self.connection.name())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.module.keystores().fetch_sub(1, Ordering::SeqCst);
+        let Ok(_entry) = self.module.enter("") else { return };
+        self.pool.close_idle();
+        if let Some(anchor) = lock(&self.admin).anchor.take() {
+            self.module.close(anchor);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("keystore", &self.config.name)
+            .field("token", &self.token.label)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds the one token of the configuration.
+fn select(config: &Pkcs11Config, module: &Module) -> Result<(Slot, Token), BackendError> {
+    let tokens = module.tokens().map_err(|fault| fault.into_unavailable(&config.name))?;
+    let there = tokens.iter().map(|(_, token)| format!("{:?}", token.label)).collect::<Vec<_>>();
+    let mut fitting = tokens.into_iter().filter(|(_, token)| config.token.matches(token));
+    match (fitting.next(), fitting.count()) {
+        (Some(found), 0) => Ok(found),
+        (Some(_), others) => Err(BackendError::Misconfigured {
+            keystore: config.name.clone(),
+            reason: format!(
+                "{} tokens are {}: choose by serial, as in token = \"pkcs11:serial=...\"",
+                others + 1,
+                config.token
+            ),
+        }),
+        (None, _) => Err(BackendError::Unavailable {
+            keystore: config.name.clone(),
+            call: format!("looking for the token {}", config.token),
+            code: if there.is_empty() {
+                format!("the module {} shows no token at all", module.path().display())
+            } else {
+                format!("not there; there are: {}", there.join(", "))
+            },
+        }),
+    }
+}
+
+fn is_worth_a_retry(error: &BackendError) -> bool {
+    matches!(error, BackendError::Unavailable { .. })
+}
+
+fn session_state(session: &Session, calls: Option<&Calls>) -> Result<State, Fault> {
+    let is_user = match calls {
+        Some(calls) => {
+            let state = calls.session_info(session)?.state;
+            matches!(
+                state,
+                cryptoki_sys::CKS_RO_USER_FUNCTIONS | cryptoki_sys::CKS_RW_USER_FUNCTIONS
+            )
+        }
+        None => {
+            let info = session
+                .get_session_info()
+                .map_err(|error| Fault::of(&error, Function::GetSessionInfo))?;
+            matches!(info.session_state(), SessionState::RoUser | SessionState::RwUser)
+        }
+    };
+    Ok(if is_user { State::LoggedIn } else { State::LoggedOut })
+}
+
+/// Draws random bytes; a token without a generator is as alive as another.
+fn random(session: &Session, calls: Option<&Calls>, bytes: &mut [u8]) -> Result<(), Fault> {
+    let answer = match calls {
+        Some(calls) => calls.random(session, bytes),
+        None => session
+            .generate_random_slice(bytes)
+            .map_err(|error| Fault::of(&error, Function::GenerateRandom)),
+    };
+    match answer {
+        Err(fault)
+            if matches!(
+                fault.native(),
+                Some(RvError::RandomNoRng | RvError::FunctionNotSupported)
+            ) =>
+        {
+            Ok(())
+        }
+        answer => answer,
+    }
+}
