@@ -1,6 +1,8 @@
 //! A report on every keystore and key: reachable, logged in, what each does and where the steps
 //! run, and what an operator should look at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::backend::{HardwareKey, KeyShape, Keystore, Support};
@@ -194,13 +196,15 @@ impl Report {
     /// Asks the device for every algorithm, with a key made for the purpose.
     fn algorithms(&mut self, name: &str, keystore: &dyn Keystore) -> Vec<AlgorithmReport> {
         let mut algorithms = Vec::new();
+        let mut host_steps = BTreeMap::new();
         for (alg, shape) in probes() {
             match keystore.supports(alg, shape) {
                 Ok(support) => {
                     if let Support::HostAssisted { step, .. } = &support {
-                        let what = format!("{alg}: {step}");
-                        let fix = "prefer an algorithm that runs whole in the device";
-                        self.find(Severity::Note, "host-step", name, what, fix);
+                        let algs: &mut Vec<_> = host_steps.entry(*step).or_default();
+                        if !algs.contains(&alg.name()) {
+                            algs.push(alg.name());
+                        }
                     }
                     algorithms.push(AlgorithmReport::new(alg, shape.to_string(), support));
                 }
@@ -209,6 +213,11 @@ impl Report {
                     self.find(Severity::Error, "probe-failed", name, what, "check the device");
                 }
             }
+        }
+        for (step, algs) in host_steps {
+            let what = format!("{}: {step}", algs.join(", "));
+            let fix = "SECURITY.md says what it means; an algorithm that runs whole in the device has none";
+            self.find(Severity::Note, "host-step", name, what, fix);
         }
         algorithms
     }
@@ -280,7 +289,7 @@ impl Report {
                     self.find(Severity::Error, "key-unusable", name, what, fix);
                 }
                 Ok(support) => {
-                    let kind = public.map(|key| key.kind().to_string()).unwrap_or_default();
+                    let kind = public.map(|key| KeyShape::of(key).to_string()).unwrap_or_default();
                     algorithms.push(AlgorithmReport::new(*alg, kind, support));
                 }
                 Err(error) => {
@@ -320,7 +329,7 @@ impl AlgorithmReport {
         let (support, how) = match support {
             Support::Hardware { mechanism } => ("hardware", mechanism.to_owned()),
             Support::HostAssisted { mechanism, step } => {
-                ("host-assisted", format!("{mechanism}; on the host: {step}"))
+                ("host-assisted", format!("{mechanism}, then {step}"))
             }
             Support::No { reason } => ("no", reason),
         };

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::jose::serialization::MAX_TOKEN_LEN;
 use crate::jwe::Recipient;
+use crate::jws::is_for_signatures;
 use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
 use crate::policy::{Context, JweRules, JwsRules, Nesting, OpenRules, Policy, SealRules};
@@ -229,7 +230,10 @@ fn opening(
         Ok(rules)
     };
     let trust = match &settings.trust {
-        Some(path) => read_jwks(path)?.keys,
+        Some(path) => {
+            let keys = read_jwks(path)?.keys;
+            keys.into_iter().filter(is_for_signatures).collect()
+        }
         None => Vec::new(),
     };
     Ok(OpenRules {

@@ -4,4 +4,5 @@ mod sign;
 mod verify;
 
 pub use sign::{JwsParameters, sign, sign_detached};
+pub(crate) use verify::is_for_signatures;
 pub use verify::{JwsToken, TrustedKeys, Verified};

@@ -174,7 +174,8 @@ impl<T> Verified<T> {
     }
 }
 
-fn is_for_signatures(jwk: &PublicJwk) -> bool {
+/// Whether a key of a set, by its kind, `use` and `key_ops`, verifies signatures.
+pub(crate) fn is_for_signatures(jwk: &PublicJwk) -> bool {
     jwk.use_.as_deref().is_none_or(|value| value == "sig")
         && jwk
             .key_ops

@@ -178,14 +178,6 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
     Ok(bits)
 }
 
-/// Returns the shape of a public key.
-fn shape_of(public: &PublicKey) -> KeyShape {
-    match public {
-        PublicKey::Rsa(rsa) => KeyShape::Rsa { bits: rsa.bits() as u32 },
-        PublicKey::Point(point) => KeyShape::Curve(point.curve()),
-    }
-}
-
 /// Asks the keystore for each algorithm of a key that is not there yet.
 fn probe(keystore: &dyn Keystore, spec: &KeySpec) -> Result<Vec<(KeyAlgorithm, Support)>> {
     let answer = |alg: &KeyAlgorithm| {
