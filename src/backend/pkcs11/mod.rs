@@ -291,8 +291,11 @@ impl Keystore for Pkcs11Keystore {
             let everywhere = Locator::Object { id: None, label: None };
             let mut keys = Vec::new();
             for handle in object::find_private(admin, &everywhere)? {
-                if let Some(found) = object::describe(admin, handle)? {
-                    keys.push(found.info);
+                match object::describe(admin, handle) {
+                    Ok(found) => keys.extend(found.map(|found| found.info)),
+                    // Another process, or thread, has destroyed it meanwhile.
+                    Err(_) if !object::find_private(admin, &everywhere)?.contains(&handle) => {}
+                    Err(error) => return Err(error),
                 }
             }
             Ok(keys)

@@ -1,0 +1,182 @@
+//! A SoftHSM token directory for each test process, and senders that know no private key.
+
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
+use hsm_jose::backend::{Cek, CekRequest, HardwareKey, HostCek};
+use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
+use hsm_jose::jose::jwk::{PublicKey, PublicPoint};
+use hsm_jose::primitives::rsa::RsaRecipient;
+use hsm_jose::primitives::{aes_kw, concat_kdf, ecdh, random};
+use hsm_jose::secret::PinSource;
+use zeroize::Zeroizing;
+
+/// The user's PIN of every token of the fixture: with a colon and a blank, which are part of it.
+pub const PIN: &str = "12:34 56";
+
+/// The security officer's PIN.
+pub const SO_PIN: &str = "87654321";
+
+/// The tokens of the fixture; two of them have one label.
+pub const TOKENS: [&str; 5] = ["main", "other", "twin", "twin", "refused"];
+
+/// The token directory of this process.
+pub struct SoftHsm {
+    /// The directory of everything.
+    pub directory: PathBuf,
+    /// The module.
+    pub module: PathBuf,
+    /// The PIN file, readable by its owner only.
+    pub pin_file: PathBuf,
+}
+
+/// Returns the token directory of this process; made when first asked for.
+pub fn softhsm() -> &'static SoftHsm {
+    static SOFTHSM: OnceLock<SoftHsm> = OnceLock::new();
+    SOFTHSM.get_or_init(|| {
+        let directory =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("softhsm-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(directory.join("tokens")).expect("a directory for tokens");
+        let conf = directory.join("softhsm2.conf");
+        let text = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            directory.join("tokens").display()
+        );
+        std::fs::write(&conf, text).expect("softhsm2.conf");
+        for label in TOKENS {
+            let status = Command::new("softhsm2-util")
+                .args(["--init-token", "--free", "--label", label])
+                .args(["--so-pin", SO_PIN, "--pin", PIN])
+                .env("SOFTHSM2_CONF", &conf)
+                .stdout(std::process::Stdio::null())
+                .status()
+                .expect("softhsm2-util (Debian: apt install softhsm2)");
+            assert!(status.success(), "softhsm2-util --init-token {label}");
+        }
+        let pin_file = directory.join("pin");
+        write_pin(&pin_file, PIN, 0o600);
+        // SAFETY: SoftHSM reads its configuration from the environment only. Under the OnceLock,
+        // and before the module is loaded: nothing of these tests reads the environment before it
+        // has been here.
+        unsafe { std::env::set_var("SOFTHSM2_CONF", &conf) };
+        SoftHsm { directory, module: softhsm_module(), pin_file }
+    })
+}
+
+/// Finds SoftHSM's module among the places of the usual distributions.
+pub fn softhsm_module() -> PathBuf {
+    let places = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+        "/usr/lib64/softhsm/libsofthsm2.so",
+        "/usr/local/lib/softhsm/libsofthsm2.so",
+        "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+    ];
+    let found = places.iter().map(PathBuf::from).find(|path| path.is_file());
+    found.expect("libsofthsm2.so (Debian: apt install softhsm2; Fedora: dnf install softhsm)")
+}
+
+/// Writes a PIN file with a mode.
+pub fn write_pin(path: &Path, pin: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("{pin}\n")).expect("a PIN file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+}
+
+/// The configuration of a keystore on the token `main`.
+pub fn config(name: &str) -> Pkcs11Config {
+    let softhsm = softhsm();
+    Pkcs11Config {
+        name: name.to_owned(),
+        module: softhsm.module.clone(),
+        token: TokenSelector::label("main"),
+        pin: PinSource::File(softhsm.pin_file.clone()),
+        sessions: 8,
+        host_oaep: true,
+    }
+}
+
+/// Opens a keystore on the token `main`.
+pub fn open(name: &str) -> Pkcs11Keystore {
+    Pkcs11Keystore::open(config(name)).expect("the keystore opens")
+}
+
+/// What a sender hands over.
+pub struct Sent {
+    /// The CEK in the clear.
+    pub cek: Vec<u8>,
+    /// The JWE Encrypted Key.
+    pub encrypted_key: Vec<u8>,
+    /// The ephemeral key and the `OtherInfo`, for ECDH-ES.
+    pub agreed: Option<(PublicPoint, Vec<u8>)>,
+}
+
+/// Sends a fresh CEK for `enc` to `public` under `alg`.
+pub fn send(public: &PublicKey, alg: KeyManagement, enc: ContentEncryption) -> Sent {
+    let mut cek = vec![0; enc.key_len()];
+    random::fill(&mut cek);
+    match public {
+        PublicKey::Rsa(rsa) => {
+            let recipient = RsaRecipient::new(rsa).expect("a recipient");
+            let hash = alg.oaep_hash().expect("an OAEP alg");
+            let encrypted_key = recipient.encrypt(hash, &cek).expect("an encrypted key");
+            Sent { cek, encrypted_key, agreed: None }
+        }
+        PublicKey::Point(point) => {
+            let (epk, z) = ecdh::agree_ephemeral(point).expect("an agreement");
+            let (name, len) = match alg.key_wrap() {
+                None => (enc.name(), enc.key_len()),
+                Some(wrap) => (alg.name(), wrap.key_len()),
+            };
+            let other_info = concat_kdf::other_info(name, b"apu", b"apv", len);
+            let derived = concat_kdf::derive(&z, &other_info, len);
+            let (cek, encrypted_key) = match alg.key_wrap() {
+                None => (derived.to_vec(), Vec::new()),
+                Some(wrap) => {
+                    let wrapped = aes_kw::wrap(wrap, &derived, &cek);
+                    (cek, wrapped)
+                }
+            };
+            Sent { cek, encrypted_key, agreed: Some((epk, other_info)) }
+        }
+        _ => panic!("an unknown kind of key"),
+    }
+}
+
+/// Makes the request that belongs to what was sent.
+pub fn request<'a>(sent: &'a Sent, alg: KeyManagement) -> CekRequest<'a> {
+    match (&sent.agreed, alg.oaep_hash()) {
+        (Some((epk, other_info)), _) => CekRequest::EcdhEs {
+            epk,
+            other_info,
+            wrapped: alg.key_wrap().map(|wrap| (wrap, sent.encrypted_key.as_slice())),
+        },
+        (None, hash) => CekRequest::RsaOaep {
+            hash: hash.expect("an OAEP alg"),
+            encrypted_key: &sent.encrypted_key,
+        },
+    }
+}
+
+/// Returns whether `cek` is the one that was sent: it opens what that one has sealed.
+pub fn is_the_cek(cek: &dyn Cek, sent: &Sent, enc: ContentEncryption) -> bool {
+    let own = HostCek::new(enc, Zeroizing::new(sent.cek.clone())).expect("a CEK");
+    let sealed = own.encrypt(b"aad", b"plaintext");
+    cek.decrypt(&sealed.iv, b"aad", &sealed.ciphertext, &sealed.tag)
+        .is_ok_and(|plaintext| plaintext.as_bytes() == b"plaintext")
+}
+
+/// Sends a CEK to `key`, and has it unwrapped.
+pub fn round_trip(key: &dyn HardwareKey, alg: KeyManagement, enc: ContentEncryption) {
+    let public = key.info().public.clone().expect("a public half");
+    let sent = send(&public, alg, enc);
+    let cek = key.unwrap_cek(&request(&sent, alg), enc).expect("the CEK");
+    assert!(is_the_cek(&*cek, &sent, enc), "{alg} {enc}");
+}
