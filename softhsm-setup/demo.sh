@@ -16,12 +16,11 @@ main() {
     bin=$(target_dir)/release
     [[ -x $bin/hsm-jose ]] || { say "cargo did not put hsm-jose into $bin"; exit 1; }
     PATH=$bin:$PATH
-    exec "$here/with-token" --label demo --demo -- "${BASH_SOURCE[0]}" --session
+    exec "$here/with-token" --label demo --demo -- "$here/demo.sh" --session
 }
 
-# The rest runs with a token, in the directory of its configuration.
+# The rest runs with a token, in its directory.
 session() {
-    cd -- "$HSM_JOSE_TOKEN_DIR"
     exec 3>&1
 
     title "Keys, made in the token; what is printed is public"
