@@ -36,7 +36,9 @@ type Decode = fn(&[u8]) -> u8;
 
 fn main() -> ExitCode {
     let calls = std::env::var("OAEP_TIMING_CALLS").ok().and_then(|calls| calls.parse().ok());
-    let calls = calls.unwrap_or(1_000_000);
+    // `cargo test --all-targets` runs this too, without the argument and without optimization.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let calls = calls.unwrap_or(if is_bench { 1_000_000 } else { 1_000 });
     println!("RSA-2048, SHA-256, {calls} calls for each comparison");
     let compared: [(&str, [Make; 2], Decode); 9] = [
         ("control: valid, valid", [valid, valid], masked),
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     let mut is_leaking = false;
     for (name, classes, decode) in compared {
         let (t, difference) = compare(calls, classes, decode);
-        is_leaking |= !name.starts_with("control") && t >= LEAK;
+        is_leaking |= is_bench && !name.starts_with("control") && t >= LEAK;
         println!("{name:40} |t| = {t:8.2}   means differ by {difference:7.2} ns");
     }
     if is_leaking { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -74,7 +76,8 @@ fn early(em: &[u8]) -> u8 {
     if em[0] == 0 { masked(em) } else { 0 }
 }
 
-/// Returns the largest |t| of two classes, and the difference of their means, cropped at the median.
+/// Returns the largest |t| of two classes, and the difference of their means without the
+/// slowest 3 percent.
 fn compare(calls: usize, classes: [Make; 2], decode: Decode) -> (f64, f64) {
     let pools = classes.map(|make| (0..POOL).map(|_| make()).collect::<Vec<_>>());
     let mut crops: Vec<Crop> = Vec::new();
@@ -107,7 +110,7 @@ fn compare(calls: usize, classes: [Make; 2], decode: Decode) -> (f64, f64) {
         }
         done += BATCH;
     }
-    let difference = crops[1].mean[0] - crops[1].mean[1];
+    let difference = crops[9].mean[0] - crops[9].mean[1];
     (crops.iter().map(Crop::t).fold(0.0, f64::max), difference)
 }
 

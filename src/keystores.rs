@@ -1,110 +1,141 @@
-//! The keystores of a configuration: each opened once, at its first use.
+//! The keystores of a configuration, each opened once, when it is first needed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::backend::Keystore;
 use crate::backend::memory::MemoryKeystore;
-#[cfg(any())]
-use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
-use crate::config::{Config, Environment, KeystoreConfig};
+use crate::backend::{BackendError, HardwareKey, Keystore};
+use crate::config::{Config, KeystoreConfig};
 use crate::error::{Error, Result};
+use crate::keyring::{KeyRef, Provenance};
 
-/// Keystores by name. Opening one loads its module and logs in; it happens once, at the first use.
+/// The keystores of a configuration.
+///
+/// Opening one logs in. A PIN that was refused is not tried again for the life of this value:
+/// devices lock after a few attempts.
 #[derive(Debug)]
 pub struct Keystores {
-    environment: Environment,
+    is_production: bool,
     slots: BTreeMap<String, Slot>,
 }
 
 #[derive(Debug)]
 struct Slot {
-    config: Option<KeystoreConfig>,
-    opened: OnceLock<Arc<dyn Keystore>>,
-    /// Held while opening, so that two threads do not log in twice.
-    opening: Mutex<()>,
+    config: KeystoreConfig,
+    opened: Mutex<Option<std::result::Result<Arc<dyn Keystore>, Error>>>,
 }
 
 impl Keystores {
-    /// Takes the keystores of a configuration, unopened.
+    /// Takes the keystores of a configuration. Nothing is opened yet.
     pub fn new(config: &Config) -> Self {
-        let slots = config.keystores.iter().map(|(name, settings)| {
-            let slot = Slot {
-                config: Some(settings.clone()),
-                opened: OnceLock::new(),
-                opening: Mutex::new(()),
-            };
-            (name.clone(), slot)
-        });
-        Self { environment: config.environment, slots: slots.collect() }
+        let slot =
+            |config: &KeystoreConfig| Slot { config: config.clone(), opened: Mutex::new(None) };
+        let slots = config.keystores.iter().map(|(name, config)| (name.clone(), slot(config)));
+        Self { is_production: config.is_production(), slots: slots.collect() }
     }
 
-    /// Takes keystores that the caller has opened.
-    pub fn opened(environment: Environment, keystores: Vec<Arc<dyn Keystore>>) -> Self {
-        let slots = keystores.into_iter().map(|keystore| {
-            let name = keystore.name().to_owned();
-            (name, Slot { config: None, opened: OnceLock::from(keystore), opening: Mutex::new(()) })
-        });
-        Self { environment, slots: slots.collect() }
-    }
-
-    /// Returns the names, in order.
+    /// Iterates over the names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.keys().map(String::as_str)
     }
 
-    /// Returns whether software tokens and imported keys are refused.
-    pub fn is_production(&self) -> bool {
-        self.environment == Environment::Production
-    }
-
-    /// Returns a keystore, opening it if nobody has yet.
+    /// Returns the name of the one keystore there is.
     ///
     /// # Errors
-    /// [`Error::Config`] if none has the name; [`Error::Policy`] in production for a software token;
-    /// a device fault.
-    pub fn open(&self, name: &str) -> Result<&Arc<dyn Keystore>> {
-        let Some(slot) = self.slots.get(name) else {
-            let names: Vec<_> = self.names().collect();
-            return Err(Error::Config(format!(
-                "no [keystore.{name}] in the configuration; there are: {}",
-                names.join(", ")
-            )));
-        };
-        if let Some(keystore) = slot.opened.get() {
-            return Ok(keystore);
+    /// [`Error::Config`] if there is none; [`Error::Usage`] with the names if there are more.
+    pub fn only(&self) -> Result<&str> {
+        let mut names = self.names();
+        match (names.next(), names.next()) {
+            (Some(name), None) => Ok(name),
+            (None, _) => Err(Error::Config("the configuration has no [keystore.NAME]".into())),
+            _ => {
+                let names: Vec<&str> = self.names().collect();
+                let names = names.join(", ");
+                Err(Error::Usage(format!("which keystore? --keystore is one of {names}")))
+            }
         }
-        let _guard = slot.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keystore) = slot.opened.get() {
-            return Ok(keystore);
-        }
-        let keystore = self.open_new(name, slot.config.as_ref())?;
-        Ok(slot.opened.get_or_init(|| keystore))
     }
 
-    fn open_new(&self, name: &str, config: Option<&KeystoreConfig>) -> Result<Arc<dyn Keystore>> {
-        let keystore: Arc<dyn Keystore> = match config {
-            #[cfg(any())]
-            Some(KeystoreConfig::Pkcs11(settings)) => {
-                Arc::new(Pkcs11Keystore::open(Pkcs11Config::of(name, settings)?)?)
-            }
-            #[cfg(all())]
-            Some(KeystoreConfig::Pkcs11(_)) => {
-                return Err(Error::Config(format!(
-                    "keystore {name}: this build has no PKCS#11 support"
-                )));
-            }
-            Some(KeystoreConfig::Memory) | None => Arc::new(MemoryKeystore::new(name)),
+    /// Opens a keystore, or returns it as it was opened before.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none of this name, or it is a software token in production;
+    /// else what the device, or the way to it, answered.
+    pub fn open(&self, name: &str) -> Result<Arc<dyn Keystore>> {
+        let Some(slot) = self.slots.get(name) else {
+            let names: Vec<&str> = self.names().collect();
+            return Err(Error::Config(format!(
+                "no [keystore.{name}] in the configuration, which has: {}",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            )));
         };
-        if self.is_production() {
-            let device = keystore.describe()?;
-            if device.software {
-                return Err(Error::Policy(format!(
-                    "keystore {name} is a software token ({} {}), which production refuses",
-                    device.manufacturer, device.model
-                )));
+        // Held while opening, so that one login is made and not one for each thread.
+        let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = opened.as_ref() {
+            return result.clone();
+        }
+        let result = self.open_now(name, &slot.config);
+        let is_final = match &result {
+            Ok(_) => true,
+            Err(Error::Backend(error)) => {
+                matches!(error, BackendError::PinRefused { .. } | BackendError::PinLocked { .. })
             }
+            Err(_) => false,
+        };
+        if is_final {
+            *opened = Some(result.clone());
+        }
+        result
+    }
+
+    /// Finds the private key of a version, and checks that it may serve and is the recorded one.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] for an imported key without a waiver in production; [`Error::Config`] if
+    /// the device has another key at the locator; else as [`Keystores::open`] and
+    /// [`Keystore::find`].
+    pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
+        let version = found.version;
+        let is_waived = version.provenance != Provenance::Imported || version.waiver.is_some();
+        if self.is_production && !is_waived {
+            return Err(Error::Policy(format!(
+                "key {} (kid {:?}) was imported: its private part has been outside a device, and \
+                 in production it serves only if imported with --waiver",
+                found.key.name, found.kid
+            )));
+        }
+        let key = self.open(&version.keystore)?.find(&version.locator)?;
+        match (&key.info().public, &version.public) {
+            (Some(told), Some(recorded)) if *told != recorded.key => Err(Error::Config(format!(
+                "the key at {} in keystore {} is not the one that entered the keyring as {} \
+                 (kid {:?}): it was replaced in the device",
+                version.locator, version.keystore, found.key.name, found.kid
+            ))),
+            _ => Ok(key),
+        }
+    }
+
+    fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
+        let keystore = open_backend(name, config)?;
+        if self.is_production && keystore.describe()?.software {
+            return Err(Error::Config(format!(
+                "keystore {name} is a software token: its keys are files that can be copied, and \
+                 environment = \"production\" refuses it"
+            )));
         }
         Ok(keystore)
     }
+}
+
+fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
+    match config {
+        KeystoreConfig::Memory => Ok(Arc::new(MemoryKeystore::new(name))),
+        KeystoreConfig::Pkcs11(settings) => open_pkcs11(name, settings),
+    }
+}
+
+fn open_pkcs11(name: &str, _settings: &crate::config::Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
+    Err(Error::Config(format!(
+        "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
+    )))
 }

@@ -4,13 +4,15 @@
 //! it. It behaves as a device does at the seam, so that everything above can be tried without one,
 //! and it says of itself that it is software, so that production refuses it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::Support;
 use super::{BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator};
-use super::{Support, memory::key::MemoryKey};
 use crate::jose::alg::KeyAlgorithm;
 use crate::jose::jwk::PrivateJwk;
+use key::MemoryKey;
 
 mod key;
 
@@ -29,14 +31,24 @@ impl MemoryKeystore {
     }
 
     fn put(&self, locator: &Locator, key: MemoryKey) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        let name = self.key_name(locator)?;
+        let name = self.free_name(locator)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.contains_key(name) {
-            return Err(self.unsupported("a new key", &format!("there is a key at {locator}")));
-        }
         let key = Arc::new(key);
-        keys.insert(name.to_owned(), Arc::clone(&key));
+        match keys.entry(name.to_owned()) {
+            Entry::Vacant(entry) => entry.insert(Arc::clone(&key)),
+            Entry::Occupied(_) => return Err(self.taken(locator)),
+        };
         Ok(key)
+    }
+
+    fn free_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
+        let Ok(name) = self.key_name(locator) else {
+            return Err(
+                self.unsupported("a new key", &format!("{locator} is not a memory: locator"))
+            );
+        };
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.contains_key(name) { Err(self.taken(locator)) } else { Ok(name) }
     }
 
     fn key_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
@@ -46,7 +58,7 @@ impl MemoryKeystore {
         }
     }
 
-    /// Checks that a key of `spec` can be: one purpose, and every algorithm fits the shape.
+    /// Checks that a key of `spec` can be: one purpose, and algorithms that fit the shape.
     fn check(&self, spec: &KeySpec) -> Result<(), BackendError> {
         if spec.purpose().is_none() {
             return Err(self.unsupported("a new key", "it needs algorithms of one purpose"));
@@ -57,6 +69,10 @@ impl MemoryKeystore {
                 Err(self.unsupported(alg.name(), &format!("{} does not fit it", spec.shape)))
             }
         }
+    }
+
+    fn taken(&self, locator: &Locator) -> BackendError {
+        self.unsupported("a new key", &format!("there is a key at {locator}"))
     }
 
     fn not_found(&self, locator: &Locator) -> BackendError {
@@ -133,6 +149,7 @@ impl Keystore for MemoryKeystore {
         spec: &KeySpec,
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         self.check(spec)?;
+        self.free_name(locator)?;
         self.put(locator, MemoryKey::generate(&self.name, locator.clone(), spec)?)
     }
 
@@ -143,6 +160,7 @@ impl Keystore for MemoryKeystore {
         private: &PrivateJwk,
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         self.check(spec)?;
+        self.free_name(locator)?;
         self.put(locator, MemoryKey::import(&self.name, locator.clone(), spec, private)?)
     }
 

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::keyring::check_name;
 use crate::secret::PinSource;
 
+/// Sessions of a keystore at once: one for each core of a common server.
+const DEFAULT_SESSIONS: usize = 8;
+
 /// The text of a configuration and where it is from.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
@@ -132,7 +135,7 @@ fn keystore(
         module: source.resolve(module.into_inner()),
         token: token.into_inner(),
         pin,
-        sessions: sessions.map(Spanned::into_inner),
+        sessions: sessions.map_or(DEFAULT_SESSIONS, Spanned::into_inner),
         host_oaep: settings.host_oaep.is_some_and(Spanned::into_inner),
     }))
 }

@@ -72,8 +72,8 @@ pub struct Pkcs11Settings {
     pub token: String,
     /// Where the PIN is.
     pub pin: PinSource,
-    /// At most this many sessions at once; the backend's choice unless given.
-    pub sessions: Option<usize>,
+    /// At most this many sessions at once; 8 unless given.
+    pub sessions: usize,
     /// Allows raw RSA in the token with OAEP decoding on the host.
     pub host_oaep: bool,
 }

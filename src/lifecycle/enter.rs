@@ -82,7 +82,6 @@ pub fn generate(
             Entry {
                 keystore,
                 request: &request.key,
-                spec: &spec,
                 provenance: Provenance::Generated,
                 waiver: None,
                 make: &|locator| keystore.generate(locator, &spec),
@@ -118,7 +117,6 @@ pub fn import(
     Entry {
         keystore,
         request: &key,
-        spec: &spec,
         provenance: Provenance::Imported,
         waiver: request.waiver.clone(),
         make: &|locator| keystore.import(locator, &spec, &request.private),
@@ -134,7 +132,6 @@ type Make<'a> = dyn Fn(&Locator) -> std::result::Result<Arc<dyn HardwareKey>, Ba
 struct Entry<'a> {
     keystore: &'a dyn Keystore,
     request: &'a KeyRequest,
-    spec: &'a KeySpec,
     provenance: Provenance,
     waiver: Option<String>,
     make: &'a Make<'a>,

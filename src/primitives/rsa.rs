@@ -19,8 +19,10 @@ impl RsaRecipient {
     /// Parses the key.
     ///
     /// # Errors
-    /// A key that the library refuses: it takes exponents of up to 33 bits.
+    /// An exponent of more than 33 bits, which the library does not take: it would be a cheap way to
+    /// burn the sender's time.
     pub fn new(key: &RsaPublic) -> Result<Self, JwkError> {
+        check_exponent(key)?;
         let refused = |_| JwkError("RSA key refused by the cryptographic library".into());
         let components = RsaPublicKeyComponents { n: key.n(), e: key.e() };
         let key: PublicEncryptingKey = components.try_into().map_err(refused)?;
@@ -47,6 +49,15 @@ impl RsaRecipient {
     }
 }
 
+/// Refuses the exponents that the library refuses only when it comes to use them.
+pub(super) fn check_exponent(key: &RsaPublic) -> Result<(), JwkError> {
+    match key.e() {
+        [1, _, _, _, _] => Ok(()),
+        e if e.len() < 5 => Ok(()),
+        _ => Err(JwkError("an RSA exponent of more than 33 bits".into())),
+    }
+}
+
 /// Returns the library's OAEP with `hash` in both places.
 pub(crate) fn oaep(hash: Hash) -> &'static OaepAlgorithm {
     match hash {
@@ -54,5 +65,35 @@ pub(crate) fn oaep(hash: Hash) -> &'static OaepAlgorithm {
         Hash::Sha256 => &OAEP_SHA256_MGF1SHA256,
         Hash::Sha384 => &OAEP_SHA384_MGF1SHA384,
         Hash::Sha512 => &OAEP_SHA512_MGF1SHA512,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASHES: [Hash; 4] = [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512];
+
+    #[test]
+    fn a_message_has_to_fit_the_modulus() {
+        let key = RsaPublic::new(&[0xc5; 256], &[1, 0, 1]).unwrap();
+        let recipient = RsaRecipient::new(&key).unwrap();
+        for hash in HASHES {
+            let most = 256 - 2 * hash.len() - 2;
+            assert_eq!(recipient.encrypt(hash, &vec![7; most]).unwrap().len(), 256);
+            assert!(recipient.encrypt(hash, &vec![7; most + 1]).is_err());
+        }
+    }
+
+    #[test]
+    fn exponents_have_at_most_33_bits() {
+        let exponent = |e: &[u8]| RsaRecipient::new(&RsaPublic::new(&[0xc5; 256], e).unwrap());
+        for e in [[3].as_slice(), &[1, 0, 1], &[0xff; 4], &[1, 0xff, 0xff, 0xff, 0xff]] {
+            let recipient = exponent(e).unwrap();
+            assert!(recipient.encrypt(Hash::Sha256, &[7; 32]).is_ok());
+        }
+        for e in [[2, 0, 0, 0, 1].as_slice(), &[0xff; 8]] {
+            assert!(exponent(e).is_err());
+        }
     }
 }

@@ -72,6 +72,7 @@ fn a_key_is_found_until_it_is_destroyed_and_never_made_twice() {
     assert!(matches!(keystore.destroy(&locator), Err(BackendError::NotFound { .. })));
     let elsewhere = Locator::Object { id: Some(vec![1]), label: None };
     assert!(matches!(keystore.find(&elsewhere), Err(BackendError::NotFound { .. })));
+    assert!(matches!(keystore.generate(&elsewhere, &spec), Err(BackendError::Unsupported { .. })));
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! What comes in: files and stdin, never more than a bound.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+
+/// The largest key or JWK Set file, in bytes.
+pub(crate) const MAX_KEYS: usize = 1024 * 1024;
+
+/// Reads a file, or stdin where `path` is `-` or not given; at most `max` bytes.
+///
+/// The buffer is zeroized, and never grows: a grown one would leave a copy behind.
+pub(crate) fn read(path: Option<&Path>, max: usize) -> Result<Zeroizing<Vec<u8>>> {
+    match path.filter(|path| *path != Path::new("-")) {
+        None => {
+            let stdin = std::io::stdin().lock();
+            if stdin.is_terminal() {
+                eprintln!("reading from the terminal, end with Ctrl-D");
+            }
+            read_bounded(stdin, "stdin", max, max)
+        }
+        Some(path) => {
+            let (file, shown) = open(path)?;
+            let length = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+            let expected = usize::try_from(length).unwrap_or(max).min(max);
+            // Of a pipe or a device the length is 0 and says nothing.
+            let expected = if expected == 0 { max } else { expected };
+            read_bounded(file, &shown, expected, max)
+        }
+    }
+}
+
+/// Returns a remark if others than the owner can read the file, which holds a secret.
+pub(crate) fn remark_on_access(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "others can read {} (mode {mode:04o}), which holds a private key: \
+             chmod 600 it, and remove it once it is no longer needed",
+            path.display()
+        )
+    })
+}
+
+fn open(path: &Path) -> Result<(File, String)> {
+    let shown = path.display().to_string();
+    let file = File::open(path);
+    file.map(|file| (file, shown.clone()))
+        .map_err(|error| Error::Usage(format!("cannot read {shown}: {error}")))
+}
+
+fn read_bounded(
+    mut source: impl Read,
+    shown: &str,
+    expected: usize,
+    max: usize,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; expected + 1]);
+    let mut length = 0;
+    loop {
+        match source.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Usage(format!("cannot read {shown}: {error}"))),
+        }
+        if length == bytes.len() {
+            return Err(Error::Usage(format!(
+                "{shown} has more than {} bytes{}",
+                expected,
+                if expected < max { ": it grew while it was read" } else { ", the most taken" }
+            )));
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}

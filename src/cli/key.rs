@@ -1,0 +1,125 @@
+//! `hsm-jose key`: keys in and out of devices and the keyring.
+
+use serde_json::{Value, json};
+
+use super::value::key_alg;
+use super::{Report, Setup};
+use crate::backend::Support;
+use crate::error::{Error, Result};
+use crate::jose::alg::KeyAlgorithm;
+use crate::lifecycle::{Entered, KeyRequest, Outcome};
+
+mod adopt;
+mod destroy;
+mod generate;
+mod import;
+mod list;
+mod show;
+
+/// Generate, adopt, import, list, show and destroy keys
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    Generate(generate::Args),
+    Adopt(adopt::Args),
+    Import(import::Args),
+    List(list::Args),
+    Show(show::Args),
+    Destroy(destroy::Args),
+}
+
+/// The arguments of every way into the keyring.
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The key's name: A-Z a-z 0-9 . _ - and at most 64 of them
+    name: String,
+    /// An algorithm the key is bound to; one, unless the profile allows more
+    #[arg(long, required = true, value_parser = key_alg)]
+    alg: Vec<KeyAlgorithm>,
+    /// The key's kid [default: its RFC 7638 thumbprint]
+    #[arg(long)]
+    kid: Option<String>,
+    /// The keystore that holds the key [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    keystore: Option<String>,
+}
+
+impl Command {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
+        match self {
+            Self::Generate(args) => args.run(setup),
+            Self::Adopt(args) => args.run(setup),
+            Self::Import(args) => args.run(setup),
+            Self::List(args) => args.run(setup),
+            Self::Show(args) => args.run(setup),
+            Self::Destroy(args) => args.run(setup),
+        }
+    }
+}
+
+impl Named {
+    fn request(&self, setup: &Setup) -> KeyRequest {
+        KeyRequest {
+            name: self.name.clone(),
+            algs: self.alg.clone(),
+            kid: self.kid.clone(),
+            profile: setup.config.policy.profile,
+        }
+    }
+
+    fn keystore<'a>(&'a self, setup: &'a Setup) -> Result<&'a str> {
+        self.keystore.as_deref().map_or_else(|| setup.keystores.only(), Ok)
+    }
+}
+
+/// The report on a key that has entered: its public JWK, and remarks on what it does not guarantee.
+fn report(entered: &Entered) -> Result<Report> {
+    let (Some(jwk), Some(version)) = (entered.jwk(), &entered.version) else {
+        return Err(Error::Config(format!("key {} has no public half", entered.name)));
+    };
+    let json = json!({
+        "outcome": entered.outcome.name(),
+        "name": entered.name,
+        "algs": entered.algs,
+        "kid": version.kid,
+        "keystore": version.keystore,
+        "locator": version.locator,
+        "provenance": version.provenance,
+        "unproven": version.unproven,
+        "support": support(&entered.support),
+        "jwk": jwk,
+    });
+    let mut report = Report::new(Value::Object(jwk.to_members()).to_string(), json);
+    match entered.outcome {
+        Outcome::Completed => {
+            report.notes.push(format!("key {} had been interrupted; completed", entered.name));
+        }
+        Outcome::Present => {
+            report.notes.push(format!("key {} was there already", entered.name));
+        }
+        _ => {}
+    }
+    report.notes.extend(steps_on_host(&entered.support));
+    report.notes.extend(version.unproven.iter().map(|what| format!("not guaranteed: {what}")));
+    Ok(report)
+}
+
+/// The JSON form of how a device does algorithms.
+fn support(support: &[(KeyAlgorithm, Support)]) -> Vec<Value> {
+    let entry = |(alg, support): &(KeyAlgorithm, Support)| match support {
+        Support::Hardware { mechanism } => {
+            json!({ "alg": alg, "where": "hardware", "mechanism": mechanism })
+        }
+        Support::HostAssisted { mechanism, step } => {
+            json!({ "alg": alg, "where": "host-assisted", "mechanism": mechanism, "step": step })
+        }
+        Support::No { reason } => json!({ "alg": alg, "where": "no", "reason": reason }),
+    };
+    support.iter().map(entry).collect()
+}
+
+fn steps_on_host(support: &[(KeyAlgorithm, Support)]) -> impl Iterator<Item = String> {
+    support.iter().filter_map(|(alg, support)| match support {
+        Support::HostAssisted { step, .. } => Some(format!("{alg}: on the host: {step}")),
+        _ => None,
+    })
+}

@@ -1,0 +1,111 @@
+//! The command line: one file per command, named after it.
+//!
+//! A command takes the [`Setup`] and answers a [`Report`]; nothing reaches stdout before it is
+//! known to be good.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::Result;
+
+pub mod bench;
+pub mod decrypt;
+pub mod doctor;
+pub mod encrypt;
+pub mod inspect;
+pub mod open;
+pub mod policy;
+pub mod seal;
+pub mod sign;
+pub mod verify;
+
+mod config;
+mod input;
+mod jwks;
+mod key;
+mod output;
+mod setup;
+mod value;
+
+pub use output::Report;
+pub use setup::Setup;
+pub use value::Format;
+
+/// JOSE tokens whose private keys live in a PKCS#11 token or a TPM 2.0
+#[derive(Debug, Parser)]
+#[command(
+    name = "hsm-jose",
+    version,
+    after_help = "\
+Example:
+  hsm-jose key generate issuer-sig --alg ES256
+  hsm-jose jwks > jwks.json
+
+Exit status: 0 done, 1 unexpected, 2 usage or configuration, 3 token refused, 4 key not found,
+5 PIN refused or locked, 6 device unavailable, 7 a check found something"
+)]
+struct Cli {
+    /// Configuration file [default: $HSM_JOSE_CONFIG, ./hsm-jose.toml,
+    /// $XDG_CONFIG_HOME/hsm-jose/config.toml, /etc/hsm-jose/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write one JSON object to stdout, and errors as one JSON object to stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on stderr about what is done; twice or thrice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Key(key::Command),
+    Jwks(jwks::Args),
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// Runs the command line with its arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => {
+            log_to_stderr(cli.verbose);
+            output::finish(execute(&cli), cli.json)
+        }
+        Err(error) => output::usage(&error, &args),
+    }
+}
+
+fn execute(cli: &Cli) -> Result<Report> {
+    let setup = || Setup::load(cli.config.as_deref());
+    match &cli.command {
+        Command::Key(command) => command.run(&setup()?),
+        Command::Jwks(args) => args.run(&setup()?),
+        Command::Config(command) => command.run(&setup()?),
+    }
+}
+
+/// Only our own events: a dependency's might tell what ours take care not to.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("hsm_jose={level}")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time();
+    // Fails only if one is set already: then that one logs.
+    subscriber.try_init().unwrap_or_default();
+}
