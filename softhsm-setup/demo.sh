@@ -60,13 +60,13 @@ make_key() {
 round() {
     title "A nested JWT for $1"
     show "hsm-jose seal --context demo --to $1.jwk < claims.json > $1.jwt"
-    traced hsm-jose -v seal --context demo --to "$1.jwk" <claims.json >"$1.jwt"
+    traced hsm-jose -vv seal --context demo --to "$1.jwk" <claims.json >"$1.jwt"
     cat -- "$1.jwt"
     newline "$1.jwt"
     show "hsm-jose inspect < $1.jwt"
     hsm-jose inspect <"$1.jwt"
     show "hsm-jose open --context demo < $1.jwt"
-    traced hsm-jose -v open --context demo <"$1.jwt" >"$1.claims"
+    traced hsm-jose -vv open --context demo <"$1.jwt" >"$1.claims"
     cat -- "$1.claims"
     newline "$1.claims"
     grep -q '"alice"' "$1.claims" || { say "the claims did not come back"; exit 1; }
@@ -86,7 +86,10 @@ traced() {
         cat trace >&2
         return 1
     fi
-    sed -n 's/^.*hsm_jose::custody: */    ran: /p' trace >&3
+    sed -n -E -e '/hsm_jose::custody/!d' -e 's/^.*hsm_jose::custody: *//' \
+        -e 's/^.*token="([^"]*)".*mechanism="([^"]*)".*$/    in the token "\1": \2/' \
+        -e 's/^.*step="([^"]*)".*$/    on the host: \1/' \
+        -e 's/^([^ ])/    \1/' -e p trace >&3
 }
 
 # Changes the first character of the last part: the tag, or of a JWS the signature.
