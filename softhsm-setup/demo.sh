@@ -16,12 +16,11 @@ main() {
     bin=$(target_dir)/release
     [[ -x $bin/hsm-jose ]] || { say "cargo did not put hsm-jose into $bin"; exit 1; }
     PATH=$bin:$PATH
-    exec "$here/with-token" --label demo --demo -- "${BASH_SOURCE[0]}" --session
+    exec "$here/with-token" --label demo --demo -- "$here/demo.sh" --session
 }
 
-# The rest runs with a token, in the directory of its configuration.
+# The rest runs with a token, in its directory.
 session() {
-    cd -- "$HSM_JOSE_TOKEN_DIR"
     exec 3>&1
 
     title "Keys, made in the token; what is printed is public"
@@ -61,13 +60,13 @@ make_key() {
 round() {
     title "A nested JWT for $1"
     show "hsm-jose seal --context demo --to $1.jwk < claims.json > $1.jwt"
-    traced hsm-jose -v seal --context demo --to "$1.jwk" <claims.json >"$1.jwt"
+    traced hsm-jose -vv seal --context demo --to "$1.jwk" <claims.json >"$1.jwt"
     cat -- "$1.jwt"
     newline "$1.jwt"
     show "hsm-jose inspect < $1.jwt"
     hsm-jose inspect <"$1.jwt"
     show "hsm-jose open --context demo < $1.jwt"
-    traced hsm-jose -v open --context demo <"$1.jwt" >"$1.claims"
+    traced hsm-jose -vv open --context demo <"$1.jwt" >"$1.claims"
     cat -- "$1.claims"
     newline "$1.claims"
     grep -q '"alice"' "$1.claims" || { say "the claims did not come back"; exit 1; }
@@ -87,7 +86,10 @@ traced() {
         cat trace >&2
         return 1
     fi
-    sed -n 's/^.*hsm_jose::custody: */    ran: /p' trace >&3
+    sed -n -E -e '/hsm_jose::custody/!d' -e 's/^.*hsm_jose::custody: *//' \
+        -e 's/^.*token="([^"]*)".*mechanism="([^"]*)".*$/    in the token "\1": \2/' \
+        -e 's/^.*step="([^"]*)".*$/    on the host: \1/' \
+        -e 's/^([^ ])/    \1/' -e p trace >&3
 }
 
 # Changes the first character of the last part: the tag, or of a JWS the signature.
