@@ -21,17 +21,36 @@ pub struct Keystores {
 
 #[derive(Debug)]
 struct Slot {
-    config: KeystoreConfig,
+    /// `None` for a keystore that the caller opened.
+    config: Option<KeystoreConfig>,
     opened: Mutex<Option<std::result::Result<Arc<dyn Keystore>, Error>>>,
 }
 
 impl Keystores {
     /// Takes the keystores of a configuration. Nothing is opened yet.
     pub fn new(config: &Config) -> Self {
-        let slot =
-            |config: &KeystoreConfig| Slot { config: config.clone(), opened: Mutex::new(None) };
+        let slot = |config: &KeystoreConfig| Slot {
+            config: Some(config.clone()),
+            opened: Mutex::new(None),
+        };
         let slots = config.keystores.iter().map(|(name, config)| (name.clone(), slot(config)));
         Self { is_production: config.is_production(), slots: slots.collect() }
+    }
+
+    /// Takes keystores that the caller has opened; in production, no software tokens.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a software token in production; a device fault.
+    pub fn opened(keystores: Vec<Arc<dyn Keystore>>, is_production: bool) -> Result<Self> {
+        let mut slots = BTreeMap::new();
+        for keystore in keystores {
+            let name = keystore.name().to_owned();
+            if is_production {
+                refuse_software(&name, &*keystore)?;
+            }
+            slots.insert(name, Slot { config: None, opened: Mutex::new(Some(Ok(keystore))) });
+        }
+        Ok(Self { is_production, slots })
     }
 
     /// Iterates over the names, in alphabetical order.
@@ -74,7 +93,10 @@ impl Keystores {
         if let Some(result) = opened.as_ref() {
             return result.clone();
         }
-        let result = self.open_now(name, &slot.config);
+        let Some(config) = &slot.config else {
+            return Err(Error::Config(format!("keystore {name} is not open")));
+        };
+        let result = self.open_now(name, config);
         let is_final = match &result {
             Ok(_) => true,
             Err(Error::Backend(error)) => {
@@ -104,22 +126,29 @@ impl Keystores {
             )));
         }
         let keystore = self.open(&version.keystore)?;
-        Ok(match &version.public {
-            Some(public) => keystore.find_with_public(&version.locator, &public.key)?,
-            None => keystore.find(&version.locator)?,
-        })
+        match &version.public {
+            Some(public) => Ok(keystore.find_with_public(&version.locator, &public.key)?),
+            None => Ok(keystore.find(&version.locator)?),
+        }
     }
 
     fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
         let keystore = open_backend(name, config)?;
-        if self.is_production && keystore.describe()?.software {
-            return Err(Error::Config(format!(
-                "keystore {name} is a software token: its keys are files that can be copied, and \
-                 environment = \"production\" refuses it"
-            )));
+        if self.is_production {
+            refuse_software(name, &*keystore)?;
         }
         Ok(keystore)
     }
+}
+
+fn refuse_software(name: &str, keystore: &dyn Keystore) -> Result<()> {
+    if keystore.describe()?.software {
+        return Err(Error::Config(format!(
+            "keystore {name} is a software token: its keys are files that can be copied, and \
+             environment = \"production\" refuses it"
+        )));
+    }
+    Ok(())
 }
 
 fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
@@ -133,20 +162,22 @@ fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>
 fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
     use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
 
+    // The text is not quoted: a URI may have a PIN in it, where none belongs.
     let token = settings.token.parse();
     let token = token.map_err(|error| Error::Config(format!("keystore {name}: token: {error}")))?;
-    Ok(Arc::new(Pkcs11Keystore::open(Pkcs11Config {
+    let keystore = Pkcs11Keystore::open(Pkcs11Config {
         name: name.to_owned(),
         module: settings.module.clone(),
         token,
         pin: settings.pin.clone(),
         sessions: settings.sessions,
         host_oaep: settings.host_oaep,
-    })?))
+    })?;
+    Ok(Arc::new(keystore))
 }
 
 #[cfg(not(feature = "pkcs11"))]
-fn open_pkcs11(name: &str, _settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
+fn open_pkcs11(name: &str, _: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
     Err(Error::Config(format!(
         "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
     )))

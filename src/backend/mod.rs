@@ -374,6 +374,14 @@ impl Support {
 }
 
 impl KeyShape {
+    /// Returns the shape of a public key.
+    pub fn of(public: &PublicKey) -> Self {
+        match public {
+            PublicKey::Rsa(rsa) => Self::Rsa { bits: rsa.bits() as u32 },
+            PublicKey::Point(point) => Self::Curve(point.curve()),
+        }
+    }
+
     /// Returns the kind of key.
     pub const fn kind(self) -> KeyKind {
         match self {

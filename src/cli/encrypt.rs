@@ -2,8 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::value::{Format, jwe_alg, jwe_enc};
+use super::{Report, Setup, input};
+use crate::engine::{self, EncryptOptions, load};
+use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
+use crate::jose::jwk::JwkSet;
 
 /// Encrypt to a recipient's public key
 #[derive(Debug, clap::Args)]
@@ -41,4 +47,33 @@ pub struct Args {
     pub format: Format,
     /// The plaintext [default: stdin]
     pub file: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
+        self.format.only_compact()?;
+        if self.aad.is_some() {
+            return Err(Error::Usage("--aad is for the JSON serializations".into()));
+        }
+        let [to] = &self.to[..] else {
+            return Err(Error::Usage(
+                "several recipients are for the general serialization".into(),
+            ));
+        };
+        let JwkSet { keys } = load::read_jwks(to)?;
+        let recipients = load::recipients(JwkSet { keys }, self.kid.as_deref())?;
+        let options = EncryptOptions {
+            alg: self.alg,
+            enc: self.enc,
+            typ: self.typ.as_deref(),
+            cty: self.cty.as_deref(),
+            apu: self.apu.as_deref().unwrap_or_default().as_bytes(),
+            apv: self.apv.as_deref().unwrap_or_default().as_bytes(),
+        };
+        let policy = load::policy(&setup.config)?;
+        let plaintext = input::read_content(self.file.as_deref())?;
+        let jwe = engine::encrypt(&policy, &recipients, &options, &plaintext)?;
+        let json = json!({ "jwe": jwe });
+        Ok(Report::new(jwe, json))
+    }
 }

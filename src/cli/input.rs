@@ -8,9 +8,14 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::jose::serialization::MAX_TOKEN_LEN;
 
 /// The largest key or JWK Set file, in bytes.
 pub(crate) const MAX_KEYS: usize = 1024 * 1024;
+
+/// The largest content that is signed or encrypted, in bytes: three quarters of a token, less its
+/// other parts.
+pub(crate) const MAX_CONTENT: usize = MAX_TOKEN_LEN / 4 * 3 - 64 * 1024;
 
 /// Reads a file, or stdin where `path` is `-` or not given; at most `max` bytes.
 ///
@@ -45,6 +50,18 @@ pub(crate) fn remark_on_access(path: &Path) -> Option<String> {
             path.display()
         )
     })
+}
+
+/// Reads a token; white space around it is not part of it.
+pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    // One more than is taken, with room for a line end: the core says what is too long.
+    let token = read(path, MAX_TOKEN_LEN + 2)?;
+    Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+}
+
+/// Reads what is to be signed or encrypted: what still fits a token that is taken.
+pub(crate) fn read_content(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    read(path, MAX_CONTENT)
 }
 
 fn open(path: &Path) -> Result<(File, String)> {

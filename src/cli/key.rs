@@ -105,21 +105,36 @@ fn report(entered: &Entered) -> Result<Report> {
 
 /// The JSON form of how a device does algorithms.
 fn support(support: &[(KeyAlgorithm, Support)]) -> Vec<Value> {
-    let entry = |(alg, support): &(KeyAlgorithm, Support)| match support {
-        Support::Hardware { mechanism } => {
-            json!({ "alg": alg, "where": "hardware", "mechanism": mechanism })
-        }
-        Support::HostAssisted { mechanism, step } => {
-            json!({ "alg": alg, "where": "host-assisted", "mechanism": mechanism, "step": step })
-        }
-        Support::No { reason } => json!({ "alg": alg, "where": "no", "reason": reason }),
+    let entry = |(alg, support): &(KeyAlgorithm, Support)| {
+        let mut entry = place(support);
+        entry["alg"] = json!(alg);
+        entry
     };
     support.iter().map(entry).collect()
 }
 
-fn steps_on_host(support: &[(KeyAlgorithm, Support)]) -> impl Iterator<Item = String> {
-    support.iter().filter_map(|(alg, support)| match support {
-        Support::HostAssisted { step, .. } => Some(format!("{alg}: on the host: {step}")),
+/// The JSON form of how a device does one algorithm.
+pub(super) fn place(support: &Support) -> Value {
+    match support {
+        Support::Hardware { mechanism } => json!({ "where": "hardware", "mechanism": mechanism }),
+        Support::HostAssisted { mechanism, step } => {
+            json!({ "where": "host-assisted", "mechanism": mechanism, "step": step })
+        }
+        Support::No { reason } => json!({ "where": "no", "reason": reason }),
+    }
+}
+
+/// The step that runs on the host, if one does.
+pub(super) fn step_on_host(support: &Support) -> Option<String> {
+    match support {
+        Support::HostAssisted { step, .. } => Some(format!("on the host: {step}")),
         _ => None,
-    })
+    }
+}
+
+fn steps_on_host(support: &[(KeyAlgorithm, Support)]) -> impl Iterator<Item = String> {
+    let step = |(alg, support): &(KeyAlgorithm, Support)| {
+        step_on_host(support).map(|step| format!("{alg}: {step}"))
+    };
+    support.iter().filter_map(step)
 }

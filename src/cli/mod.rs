@@ -70,8 +70,19 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Jwks(jwks::Args),
+    Encrypt(encrypt::Args),
+    Decrypt(decrypt::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Seal(seal::Args),
+    Open(open::Args),
+    Inspect(inspect::Args),
+    Doctor(doctor::Args),
+    Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
 }
 
 /// Runs the command line with its arguments, the program's name first.
@@ -91,7 +102,17 @@ fn execute(cli: &Cli) -> Result<Report> {
     match &cli.command {
         Command::Key(command) => command.run(&setup()?),
         Command::Jwks(args) => args.run(&setup()?),
+        Command::Encrypt(args) => args.run(&setup()?),
+        Command::Decrypt(args) => args.run(setup()?),
+        Command::Sign(args) => args.run(setup()?),
+        Command::Verify(args) => args.run(&setup()?),
+        Command::Seal(args) => args.run(setup()?),
+        Command::Open(args) => args.run(setup()?),
+        Command::Inspect(args) => args.run(),
+        Command::Doctor(args) => args.run(&setup()?),
+        Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
+        Command::Policy(command) => command.run(&setup()?),
     }
 }
 
@@ -104,7 +125,7 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("hsm_jose={level}")))
+        .with_env_filter(EnvFilter::new(format!("hsm_jose={level},hsm_jose::custody=debug")))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .without_time();

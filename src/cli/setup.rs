@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::Config;
+use crate::engine::{Engine, load};
 use crate::error::Result;
 use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
@@ -30,5 +31,24 @@ impl Setup {
         let keyring = KeyringFile::new(&config.keyring);
         let keystores = Keystores::new(&config);
         Ok(Self { config, keyring, keystores })
+    }
+
+    /// Makes the engine for what is outside of contexts: their trust files need not be there.
+    ///
+    /// # Errors
+    /// As [`Engine::without_contexts`].
+    pub fn engine(self) -> Result<Engine> {
+        Engine::new(load::policy(&self.config)?, Vec::new(), &self.keyring.read()?, self.keystores)
+    }
+
+    /// Makes the engine with the contexts of the configuration.
+    ///
+    /// # Errors
+    /// As [`Engine::from_config`].
+    pub fn engine_with_contexts(self) -> Result<(Engine, Config)> {
+        let contexts = load::contexts(&self.config)?;
+        let policy = load::policy(&self.config)?;
+        let engine = Engine::new(policy, contexts, &self.keyring.read()?, self.keystores)?;
+        Ok((engine, self.config))
     }
 }

@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::value::{Format, jws_alg};
+use super::{Report, Setup, input};
+use crate::engine::SignOptions;
+use crate::error::Result;
 use crate::jose::alg::SignatureAlgorithm;
 
 /// Sign a payload
@@ -29,4 +34,20 @@ pub struct Args {
     pub format: Format,
     /// The payload [default: stdin]
     pub file: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(&self, setup: Setup) -> Result<Report> {
+        self.format.only_compact()?;
+        let payload = input::read_content(self.file.as_deref())?;
+        let options = SignOptions {
+            alg: self.alg,
+            typ: self.typ.as_deref(),
+            cty: self.cty.as_deref(),
+            detached: self.detached,
+        };
+        let jws = setup.engine()?.sign(&self.key, &options, &payload)?;
+        let json = json!({ "jws": jws });
+        Ok(Report::new(jws, json))
+    }
 }

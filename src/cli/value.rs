@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::error::Error;
 use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 
 /// How a JWE or JWS is written.
@@ -14,6 +15,21 @@ pub enum Format {
     Flattened,
     /// JSON with any number of them
     General,
+}
+
+impl Format {
+    /// Refuses the JSON serializations.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn only_compact(self) -> Result<(), Error> {
+        match self {
+            Self::Compact => Ok(()),
+            Self::Flattened | Self::General => Err(Error::Usage(
+                "the JSON serializations are not in this release; use --format compact".into(),
+            )),
+        }
+    }
 }
 
 pub(super) fn key_alg(name: &str) -> Result<KeyAlgorithm, String> {

@@ -15,6 +15,8 @@ mod check;
 mod pin;
 mod raw;
 
+pub use crate::policy::{Audience, Nesting, Profile};
+
 /// The schema of the configuration file that this build reads.
 pub const SCHEMA: i64 = 1;
 
@@ -89,17 +91,6 @@ pub struct PolicyConfig {
     pub jws_alg: Option<Vec<SignatureAlgorithm>>,
 }
 
-/// A named policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// What regulated issuers accept today.
-    #[default]
-    Strict,
-    /// Everything this build can do, for tests and interoperability; never in production.
-    All,
-}
-
 /// `[context.NAME]`: what a kind of token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextConfig {
@@ -119,20 +110,6 @@ pub struct ContextConfig {
     pub open: Option<OpenConfig>,
 }
 
-/// How signature and encryption nest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-pub enum Nesting {
-    /// `jws`: signed, not encrypted.
-    #[serde(rename = "jws")]
-    Jws,
-    /// `jwe(jws)`: signed, then encrypted.
-    #[serde(rename = "jwe(jws)")]
-    JweOfJws,
-    /// `jwe`: encrypted and unsigned. Says nothing about who made the token.
-    #[serde(rename = "jwe")]
-    Jwe,
-}
-
 /// `[context.NAME.seal]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealConfig {
@@ -148,15 +125,6 @@ pub struct SealConfig {
     pub content: Vec<ContentEncryption>,
     /// From `iat` to `exp`, in seconds; there unless the nesting is [`Nesting::Jwe`].
     pub lifetime: Option<u64>,
-}
-
-/// Where the `aud` of a sealed token comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// `"recipient"`: from the recipient's registration.
-    Recipient,
-    /// This value.
-    Fixed(String),
 }
 
 /// `[context.NAME.open]`.
@@ -252,28 +220,6 @@ impl Config {
     /// Returns whether software tokens, imported keys without waiver and the like are refused.
     pub fn is_production(&self) -> bool {
         self.environment == Environment::Production
-    }
-}
-
-impl Profile {
-    /// Returns the name of the profile.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::All => "all",
-        }
-    }
-}
-
-impl Nesting {
-    /// Returns whether tokens carry a signature.
-    pub const fn is_signed(self) -> bool {
-        matches!(self, Self::Jws | Self::JweOfJws)
-    }
-
-    /// Returns whether tokens are encrypted.
-    pub const fn is_encrypted(self) -> bool {
-        matches!(self, Self::Jwe | Self::JweOfJws)
     }
 }
 

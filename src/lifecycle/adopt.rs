@@ -1,7 +1,7 @@
 //! Keys that are in a device already. Nothing is changed there.
 
-use super::{Entered, KeyRequest, Outcome, prove, shape_of};
-use crate::backend::{KeyInfo, Keystore, Locator};
+use super::{Entered, KeyRequest, Outcome, prove};
+use crate::backend::{KeyInfo, KeyShape, Keystore, Locator};
 use crate::error::{Error, Result};
 use crate::jose::jwk::PublicJwk;
 use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, Provenance, Timestamp};
@@ -79,7 +79,7 @@ pub fn adopt(
         outcome: Outcome::Entered,
         name: request.key.name.clone(),
         algs: request.key.algs.clone(),
-        shape: shape_of(&public),
+        shape: KeyShape::of(&public),
         version: Some(version),
         support,
     })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Entered, KeyRequest, Outcome, probe, prove, shape_of};
-use crate::backend::{BackendError, HardwareKey, KeySpec, Keystore, Locator, Support};
+use super::{Entered, KeyRequest, Outcome, probe, prove};
+use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Locator, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PublicJwk, PublicKey};
@@ -78,7 +78,7 @@ pub fn generate(
         Some(key) if !is_interrupted(key) => present(key),
         _ => {
             let is_sized = request.bits.is_some() || request.curve.is_some();
-            let expected = |public: &PublicKey| !is_sized || shape_of(public) == shape;
+            let expected = |public: &PublicKey| !is_sized || KeyShape::of(public) == shape;
             Entry {
                 keystore,
                 request: &request.key,
@@ -108,7 +108,7 @@ pub fn import(
     let purpose = key.check()?;
     key.check_fit(public.key.kind())?;
     super::jwks::check_claims(public, purpose, &key.algs)?;
-    let spec = KeySpec { shape: shape_of(&public.key), algs: key.algs.clone() };
+    let spec = KeySpec { shape: KeyShape::of(&public.key), algs: key.algs.clone() };
     probe(keystore, &spec)?;
     let mut writer = file.lock()?;
     if let Some(present) = writer.keyring().key(&key.name).filter(|key| !is_interrupted(key)) {
@@ -207,7 +207,7 @@ impl Entry<'_> {
                 "key {} was begun with another key ({}) and interrupted: run that command again \
                  to complete it, or `key destroy {}` to give it up",
                 self.request.name,
-                shape_of(&public),
+                KeyShape::of(&public),
                 self.request.name
             )));
         }
@@ -258,7 +258,7 @@ impl Entry<'_> {
         support: Vec<(KeyAlgorithm, Support)>,
         outcome: Outcome,
     ) -> Result<Entered> {
-        let shape = shape_of(&public);
+        let shape = KeyShape::of(&public);
         let name = self.request.name.as_str();
         let version = writer.change(|keyring| {
             let entry = keyring.key_mut(name)?;
@@ -326,7 +326,7 @@ fn present_as_asked(key: &KeyEntry, keystore: &str, request: &GenerateRequest) -
     let Some(public) = &active.version.public else {
         return differs("without its public half".into());
     };
-    let shape = shape_of(&public.key);
+    let shape = KeyShape::of(&public.key);
     let is_sized = request.bits.is_some() || request.curve.is_some();
     if is_sized && shape != request.key.shape(request.bits, request.curve)? {
         return differs(format!("is {shape}"));

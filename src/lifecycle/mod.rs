@@ -8,7 +8,7 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Sup
 use crate::config::Profile;
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm, KeyKind, Purpose};
-use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk, PublicKey};
+use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk};
 use crate::keyring::{KeyVersion, check_kid, check_name};
 
 mod adopt;
@@ -176,14 +176,6 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
         )));
     }
     Ok(bits)
-}
-
-/// Returns the shape of a public key.
-fn shape_of(public: &PublicKey) -> KeyShape {
-    match public {
-        PublicKey::Rsa(rsa) => KeyShape::Rsa { bits: rsa.bits() as u32 },
-        PublicKey::Point(point) => KeyShape::Curve(point.curve()),
-    }
 }
 
 /// Asks the keystore for each algorithm of a key that is not there yet.

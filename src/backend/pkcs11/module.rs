@@ -39,7 +39,7 @@ pub(super) struct Module {
     closing: AtomicBool,
     opened: (Mutex<()>, Condvar),
     generation: AtomicU64,
-    keystores: AtomicUsize,
+    was_opened: AtomicBool,
     reinitialize: Mutex<()>,
     keygen: Mutex<()>,
     pins: Mutex<HashMap<String, BackendError>>,
@@ -82,7 +82,7 @@ impl Module {
             closing: AtomicBool::new(false),
             opened: Default::default(),
             generation: AtomicU64::new(0),
-            keystores: AtomicUsize::new(0),
+            was_opened: AtomicBool::new(false),
             reinitialize: Mutex::default(),
             keygen: Mutex::default(),
             pins: Mutex::default(),
@@ -256,9 +256,9 @@ impl Module {
         lock(&self.keygen)
     }
 
-    /// Counts the keystores on this module.
-    pub(super) fn keystores(&self) -> &AtomicUsize {
-        &self.keystores
+    /// Tells whether a keystore has been open on this module.
+    pub(super) fn was_opened(&self) -> &AtomicBool {
+        &self.was_opened
     }
 
     /// Returns the refused PINs of this process, by keystore and token.

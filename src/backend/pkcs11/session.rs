@@ -76,9 +76,9 @@ impl Connection {
             };
             // A token that was made after the module looked, a server that was down then, and a
             // SoftHSM directory that another process was writing to are seen by a module that
-            // starts anew; nobody is disturbed where no keystore is open on it.
-            let is_alone = module.keystores().load(Ordering::SeqCst) == 0;
-            if !is_alone || attempt == OPEN_ATTEMPTS || !is_worth_a_retry(&error) {
+            // starts anew. Nobody is disturbed while no keystore has ever been open on it.
+            let is_first = !module.was_opened().load(Ordering::SeqCst);
+            if !is_first || attempt == OPEN_ATTEMPTS || !is_worth_a_retry(&error) {
                 return Err(error);
             }
             std::thread::sleep(Duration::from_millis(20) * attempt * attempt);
@@ -112,8 +112,8 @@ impl Connection {
                 suspect: AtomicBool::new(false),
                 poisons: OnceLock::new(),
             };
-            module.keystores().fetch_add(1, Ordering::SeqCst);
             connection.attach(&mut lock(&connection.admin), slot)?;
+            module.was_opened().store(true, Ordering::SeqCst);
             drop(entry);
             Ok(Arc::new(connection))
         };
@@ -208,15 +208,32 @@ impl Connection {
     }
 
     /// Lends the anchor session, for what is not an operation of a key.
+    ///
+    /// Asks it first whether it is there and logged in: a search without a login finds nothing,
+    /// and says so as if there were nothing.
     pub(super) fn admin(&self) -> Result<AdminLease<'_>, BackendError> {
         let mut admin = lock(&self.admin);
+        let mut is_second = false;
         loop {
             let entry = self.module.enter(self.name())?;
             if self.is_sound() {
-                return Ok(AdminLease { admin, connection: self, _entry: entry });
+                let state = admin
+                    .anchor
+                    .as_ref()
+                    .map(|anchor| session_state(&anchor.session, self.module.known_calls()));
+                match state {
+                    Some(Ok(state)) if is_second || self.is_enough(&state) => {
+                        return Ok(AdminLease { admin, connection: self, _entry: entry });
+                    }
+                    Some(Err(fault)) if is_second => {
+                        return Err(fault.into_unavailable(self.name()));
+                    }
+                    _ => self.suspect(),
+                }
             }
             drop(entry);
             self.restore_locked(&mut admin)?;
+            is_second = true;
         }
     }
 
@@ -250,11 +267,8 @@ impl Connection {
         // Both calls on every path: what the first answers must not change the list of calls.
         let mut bytes = [0; 8];
         let random = random(lease.session(), lease.calls(), &mut bytes);
-        match state? {
-            State::LoggedOut if self.logs_in() => {
-                return Err(Fault::nonsense(Function::GetSessionInfo, "logged out"));
-            }
-            State::LoggedIn | State::LoggedOut => {}
+        if !self.is_enough(&state?) {
+            return Err(Fault::nonsense(Function::GetSessionInfo, "logged out"));
         }
         random
     }
@@ -266,6 +280,10 @@ impl Connection {
 
     fn logs_in(&self) -> bool {
         self.config.pin != PinSource::None
+    }
+
+    fn is_enough(&self, state: &State) -> bool {
+        !self.logs_in() || matches!(state, State::LoggedIn)
     }
 
     fn is_sound(&self) -> bool {
@@ -288,11 +306,11 @@ impl Connection {
         let anchor = admin.anchor.as_ref().filter(|anchor| anchor.generation == generation);
         let state = anchor.map(|anchor| session_state(&anchor.session, self.module.known_calls()));
         let is_dead = match (state, anchor) {
-            (Some(Ok(State::LoggedIn)), _) => {
+            (Some(Ok(state)), _) if self.is_enough(&state) => {
                 self.sound(generation);
                 return Ok(());
             }
-            (Some(Ok(State::LoggedOut)), Some(anchor)) => {
+            (Some(Ok(_)), Some(anchor)) => {
                 self.login(&anchor.session)?;
                 self.epoch.fetch_add(1, Ordering::AcqRel);
                 self.sound(generation);
@@ -463,7 +481,6 @@ impl AdminLease<'_> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.module.keystores().fetch_sub(1, Ordering::SeqCst);
         let Ok(_entry) = self.module.enter("") else { return };
         self.pool.close_idle();
         if let Some(anchor) = lock(&self.admin).anchor.take() {
