@@ -5,14 +5,14 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use aes_gcm::{AeadInOut, KeyInit};
 use hsm_jose::Error;
+use hsm_jose::backend::pkcs11::Pkcs11Keystore;
 use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
 use hsm_jose::jose::base64url;
-use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicKey, PublicPoint};
+use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
 use hsm_jose::jwe::{self, JweToken};
 use hsm_jose::jws::{JwsToken, TrustedKeys};
 use hsm_jose::policy::{Policy, Profile};
@@ -32,13 +32,10 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// Imports a private JWK into the token of this process.
 fn imported(jwk: &Value, alg: KeyAlgorithm) -> Arc<dyn HardwareKey> {
-    let keystore = common::keystore();
+    static KEYSTORE: OnceLock<Pkcs11Keystore> = OnceLock::new();
+    let keystore = KEYSTORE.get_or_init(|| common::open("vectors"));
     let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
-    let shape = match &private.public.key {
-        PublicKey::Rsa(rsa) => KeyShape::Rsa { bits: rsa.bits() as u32 },
-        PublicKey::Point(point) => KeyShape::Curve(point.curve()),
-        other => panic!("{other:?}"),
-    };
+    let shape = KeyShape::of(&private.public.key);
     let locator = keystore.new_locator("vector").unwrap();
     keystore.import(&locator, &KeySpec { shape, algs: vec![alg] }, &private).unwrap()
 }
@@ -110,11 +107,7 @@ fn agreements_are_reproduced() {
         }
         // The token's derived key is this one: it opens what this one sealed.
         let enc = ContentEncryption::A128Gcm;
-        let (iv, mut ciphertext) = ([7; 12], *b"content");
-        let cipher = aes_gcm::Aes128Gcm::new_from_slice(&derived).unwrap();
-        let tag = cipher
-            .encrypt_inout_detached(&iv.into(), b"aad", ciphertext.as_mut_slice().into())
-            .unwrap();
+        let (iv, ciphertext, tag) = common::seal(enc, &derived, b"aad", b"content");
         let alg = KeyAlgorithm::from_name("ECDH-ES").unwrap();
         let key = imported(&case["private"], alg);
         let epk = PublicPoint::from_members(case["epk"].as_object().unwrap()).unwrap();
