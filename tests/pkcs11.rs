@@ -33,6 +33,7 @@ struct Witness {
 
 impl Witness {
     fn of(label: &str) -> Self {
+        common::logged_in();
         let pkcs11 = Pkcs11::new(&softhsm().module).expect("the module");
         let _ = pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
         let slots = pkcs11.get_slots_with_initialized_token().expect("slots");
@@ -513,7 +514,7 @@ fn every_path_to_a_failed_decryption_makes_the_same_calls() {
 fn spied_child() {
     let Some(spy) = std::env::var_os("HSM_JOSE_TEST_SPY") else { return };
     let log = PathBuf::from(std::env::var_os("PKCS11SPY_OUTPUT").expect("a log"));
-    let config = Pkcs11Config { module: spy.into(), ..common::config("spied") };
+    let config = Pkcs11Config { module: spy.into(), ..common::bare_config("spied") };
     let keystore = Pkcs11Keystore::open(config).expect("open");
     let warnings = keystore.describe().expect("told").warnings.join("; ");
     assert!(warnings.contains("PKCS11SPY"), "{warnings}");
