@@ -20,6 +20,7 @@ use hsm_jose::backend::{
 use hsm_jose::jose::alg::{
     ContentEncryption, Curve, Hash, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
+use hsm_jose::jose::jwk::PrivateJwk;
 use hsm_jose::primitives::verify::VerifyingKey;
 use hsm_jose::secret::PinSource;
 
@@ -444,6 +445,81 @@ fn lost_logins_and_sessions_heal() {
     close_all_sessions("other");
     keystore.find(&signing).expect("found without a session");
     for locator in [signing, unwrapping, agreeing] {
+        keystore.destroy(&locator).expect("destroyed");
+    }
+}
+
+#[test]
+fn a_child_of_fork_is_told_to_open_its_own() {
+    use std::os::unix::process::CommandExt;
+    let keystore = common::open("forking");
+    let shape = KeyShape::Curve(Curve::P256);
+    let (locator, key) = make(&keystore, shape, &[sign(SignatureAlgorithm::Es256)]);
+    let child = key.0.clone();
+    let mut command = Command::new("true");
+    // SAFETY: the child makes no call of the module, and ends by the error given here.
+    unsafe {
+        command.pre_exec(move || {
+            let answer = child.sign(SignatureAlgorithm::Es256, ToSign::Message(b""));
+            let is_told =
+                matches!(&answer, Err(BackendError::Unavailable { call, .. }) if call == "fork");
+            Err(std::io::Error::from_raw_os_error(if is_told { 42 } else { 43 }))
+        });
+    }
+    let told = command.spawn().expect_err("the child's answer");
+    assert_eq!(told.raw_os_error(), Some(42));
+    signs(&*key.0, SignatureAlgorithm::Es256);
+    keystore.destroy(&locator).expect("destroyed");
+}
+
+#[test]
+fn the_number_of_sessions_has_bounds() {
+    for sessions in [0, 1, 5000] {
+        let config = Pkcs11Config { sessions, ..common::config("sessions") };
+        let error = Pkcs11Keystore::open(config).expect_err("no such number");
+        assert!(matches!(error, BackendError::Misconfigured { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_key_that_was_destroyed_is_not_found_again() {
+    let keystore = common::open("destroying");
+    let shape = KeyShape::Curve(Curve::P256);
+    let (locator, key) = make(&keystore, shape, &[sign(SignatureAlgorithm::Es256)]);
+    keystore.destroy(&locator).expect("destroyed");
+    let answer = key.0.sign(SignatureAlgorithm::Es256, ToSign::Message(b""));
+    assert!(matches!(answer, Err(BackendError::NotFound { .. })), "{answer:?}");
+    key.0.confirm_alive().expect("the device is alive");
+}
+
+/// RFC 7520 section 3.4.
+#[test]
+fn a_known_rsa_key_can_be_put_in() {
+    let keystore = common::open("importing");
+    let json = include_bytes!("data/rfc/rfc7520-section-3.4.json");
+    let private = PrivateJwk::parse(json).expect("a private JWK");
+    for (alg, is_sign) in [
+        (sign(SignatureAlgorithm::Ps256), true),
+        (unwrap(KeyManagement::RsaOaep), false),
+        (unwrap(KeyManagement::RsaOaep256), false),
+    ] {
+        let locator = keystore.new_locator("imported").expect("a locator");
+        let spec = KeySpec { shape: RSA, algs: vec![alg] };
+        let key = keystore.import(&locator, &spec, &private).expect("imported");
+        assert_eq!(key.info().public.as_ref(), Some(&private.public.key));
+        let unproven = key.info().unproven.join("; ");
+        assert!(unproven.contains("CKA_NEVER_EXTRACTABLE is false"), "{unproven}");
+        match alg {
+            KeyAlgorithm::Sign(alg) => signs(&*key, alg),
+            KeyAlgorithm::Unwrap(alg) => common::round_trip(&*key, alg, ENC),
+        }
+        let private = Witness::of("main").find(ObjectClass::PRIVATE_KEY, &locator);
+        let witness = Witness::of("main");
+        let told = witness.read(private[0], AttributeType::Sign);
+        assert_eq!(told, Some(Attribute::Sign(is_sign)));
+        let told = witness.read(private[0], AttributeType::Extractable);
+        assert_eq!(told, Some(Attribute::Extractable(false)));
+        assert_eq!(witness.read(private[0], AttributeType::PrivateExponent), None);
         keystore.destroy(&locator).expect("destroyed");
     }
 }

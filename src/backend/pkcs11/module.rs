@@ -153,7 +153,7 @@ impl Module {
     /// Returns the calls of the hot path, if they speak to the instance that opened `session`.
     pub(super) fn calls(&self, session: &Session, slot: Slot) -> Option<&Calls> {
         let calls = self.calls.as_ref()?;
-        self.same_instance.get_or_init(|| calls.same_instance(session, slot.id())).then_some(calls)
+        self.same_instance.get_or_init(|| calls.same_instance(session, slot)).then_some(calls)
     }
 
     /// Returns the calls of the hot path, once [`Module::calls`] has found them good.
@@ -175,7 +175,7 @@ impl Module {
     pub(super) fn token(&self, slot: Slot) -> Result<Token, Fault> {
         // Not through `known_calls`: a list of another instance answers
         // CKR_CRYPTOKI_NOT_INITIALIZED, and then the binding is asked.
-        let native = self.calls.as_ref().map(|calls| calls.token_info(slot.id()));
+        let native = self.calls.as_ref().map(|calls| calls.token_info(slot));
         if let Some(Ok(info)) = native {
             return Ok(Token::from_native(&info));
         }

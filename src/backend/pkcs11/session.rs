@@ -96,8 +96,8 @@ impl Connection {
         let inner = || {
             let entry = module.enter(&config.name)?;
             let (slot, token) = select(config, module)?;
-            let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2) as usize);
-            let workers = config.sessions.clamp(2, allowed.min(MAX_SESSIONS)) - 1;
+            let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2));
+            let workers = config.sessions.min(allowed) - 1;
             let connection = Self {
                 pool: Pool::new(module.clone(), slot, workers),
                 config: config.clone(),
@@ -458,9 +458,6 @@ impl Connection {
         Err(error)
     }
 }
-
-/// More sessions than any process has use for; guards against a slip of the pen.
-const MAX_SESSIONS: usize = 4096;
 
 impl AdminLease<'_> {
     /// Returns the session.
