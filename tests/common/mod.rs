@@ -95,8 +95,27 @@ pub fn write_pin(path: &Path, pin: &str, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
 }
 
-/// The configuration of a keystore on the token `main`.
+/// Logs in to the tokens that the tests share, once and before anything else: SoftHSM rewrites a
+/// token's file at a login, and two logins at once damage what it remembers.
+pub fn logged_in() {
+    static KEYSTORES: OnceLock<Vec<Pkcs11Keystore>> = OnceLock::new();
+    KEYSTORES.get_or_init(|| {
+        let open = |label: &str| {
+            let token = TokenSelector::label(label);
+            Pkcs11Keystore::open(Pkcs11Config { token, ..bare_config("anchor") })
+        };
+        ["main", "other"].map(|label| open(label).expect("the keystore opens")).into()
+    });
+}
+
+/// The configuration of a keystore on the token `main`, which is logged in.
 pub fn config(name: &str) -> Pkcs11Config {
+    logged_in();
+    bare_config(name)
+}
+
+/// The configuration of a keystore on the token `main`.
+pub fn bare_config(name: &str) -> Pkcs11Config {
     let softhsm = softhsm();
     Pkcs11Config {
         name: name.to_owned(),
