@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::error::Result;
 
+#[cfg(feature = "pkcs11")]
 pub mod bench;
 pub mod decrypt;
 pub mod doctor;
@@ -78,6 +79,7 @@ enum Command {
     Open(open::Args),
     Inspect(inspect::Args),
     Doctor(doctor::Args),
+    #[cfg(feature = "pkcs11")]
     Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -110,6 +112,7 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Open(args) => args.run(setup()?),
         Command::Inspect(args) => args.run(),
         Command::Doctor(args) => args.run(&setup()?),
+        #[cfg(feature = "pkcs11")]
         Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),
