@@ -113,9 +113,8 @@ impl Keystores {
     /// Finds the private key of a version, and checks that it may serve and is the recorded one.
     ///
     /// # Errors
-    /// [`Error::Policy`] for an imported key without a waiver in production; [`Error::Config`] if
-    /// the device has another key at the locator; else as [`Keystores::open`] and
-    /// [`Keystore::find`].
+    /// [`Error::Policy`] for an imported key without a waiver in production; else as
+    /// [`Keystores::open`] and [`Keystore::find_with_public`].
     pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
         let version = found.version;
         let is_waived = version.provenance != Provenance::Imported || version.waiver.is_some();
@@ -162,9 +161,10 @@ fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>
 #[cfg(feature = "pkcs11")]
 fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
     use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
-    let token = settings.token.parse().map_err(|error| {
-        Error::Config(format!("keystore {name}: token {:?}: {error}", settings.token))
-    })?;
+
+    // The text is not quoted: a URI may have a PIN in it, where none belongs.
+    let token = settings.token.parse();
+    let token = token.map_err(|error| Error::Config(format!("keystore {name}: token: {error}")))?;
     let keystore = Pkcs11Keystore::open(Pkcs11Config {
         name: name.to_owned(),
         module: settings.module.clone(),

@@ -9,10 +9,11 @@ use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
-use hsm_jose::config::Profile;
+use hsm_jose::config::{Config, Profile};
 use hsm_jose::jose::alg::{Curve, KeyAlgorithm, Purpose};
 use hsm_jose::jose::jwk::{PrivateJwk, PublicJwk};
 use hsm_jose::keyring::{KeyState, KeyringFile, Provenance};
+use hsm_jose::keystores::Keystores;
 use hsm_jose::lifecycle::{
     AdoptRequest, DestroyRequest, Entered, GenerateRequest, ImportRequest, KeyRequest, Outcome,
     adopt, destroy, generate, import, jwks, keystore_of, orphans,
@@ -365,7 +366,8 @@ fn an_adopted_key_is_proved_and_recorded() {
 
     let other = bench.generate(&new_key("other", &["ES256"])).unwrap().jwk();
     let wrong = AdoptRequest { public: other, ..request.clone() };
-    assert!(usage(adopt(&bench.file(), &bench.keystore, &wrong).unwrap_err()).contains("not that"));
+    let error = adopt(&bench.file(), &bench.keystore, &wrong).unwrap_err();
+    assert!(error.code() == "config" && error.to_string().contains("another"), "{error}");
     let wrong = AdoptRequest { key: key("sig", &["ES384"]), ..request.clone() };
     assert!(adopt(&bench.file(), &bench.keystore, &wrong).is_err());
     let wrong = AdoptRequest { locator: Locator::Memory("none".into()), ..request.clone() };
@@ -411,6 +413,23 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
     assert!(!text.contains("0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd"));
     assert!(usage(bench.import(&request).unwrap_err()).contains("there already"));
     assert!(usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err()).contains("mine"));
+}
+
+#[test]
+fn production_serves_an_imported_key_only_with_a_waiver() {
+    let bench = Bench::new(None);
+    let config = "schema = 1\nenvironment = \"production\"\n";
+    let config = Config::parse(std::path::Path::new("hsm-jose.toml"), config).unwrap();
+    let keystores = Keystores::new(&config);
+    for (waiver, code) in [(None, "policy"), (Some("decided by B.".to_owned()), "config")] {
+        let request = ImportRequest { waiver, ..known_key("k", &["ECDH-ES"]) };
+        bench.import(&request).unwrap();
+        let keyring = bench.file().read().unwrap();
+        let found = keyring.active("k", Purpose::Decrypt).unwrap();
+        // With the waiver the keystore is asked for, which this configuration does not have.
+        assert_eq!(keystores.key(found).unwrap_err().code(), code);
+        bench.destroy("k", &found.version.public.as_ref().unwrap().key.thumbprint(), true).unwrap();
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use hsm_jose::backend::{
 use hsm_jose::jose::alg::{
     ContentEncryption, Curve, Hash, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
+use hsm_jose::jose::jwk::PrivateJwk;
 use hsm_jose::primitives::verify::VerifyingKey;
 use hsm_jose::secret::PinSource;
 
@@ -33,6 +34,7 @@ struct Witness {
 
 impl Witness {
     fn of(label: &str) -> Self {
+        common::logged_in();
         let pkcs11 = Pkcs11::new(&softhsm().module).expect("the module");
         let _ = pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
         let slots = pkcs11.get_slots_with_initialized_token().expect("slots");
@@ -447,6 +449,81 @@ fn lost_logins_and_sessions_heal() {
     }
 }
 
+#[test]
+fn a_child_of_fork_is_told_to_open_its_own() {
+    use std::os::unix::process::CommandExt;
+    let keystore = common::open("forking");
+    let shape = KeyShape::Curve(Curve::P256);
+    let (locator, key) = make(&keystore, shape, &[sign(SignatureAlgorithm::Es256)]);
+    let child = key.0.clone();
+    let mut command = Command::new("true");
+    // SAFETY: the child makes no call of the module, and ends by the error given here.
+    unsafe {
+        command.pre_exec(move || {
+            let answer = child.sign(SignatureAlgorithm::Es256, ToSign::Message(b""));
+            let is_told =
+                matches!(&answer, Err(BackendError::Unavailable { call, .. }) if call == "fork");
+            Err(std::io::Error::from_raw_os_error(if is_told { 42 } else { 43 }))
+        });
+    }
+    let told = command.spawn().expect_err("the child's answer");
+    assert_eq!(told.raw_os_error(), Some(42));
+    signs(&*key.0, SignatureAlgorithm::Es256);
+    keystore.destroy(&locator).expect("destroyed");
+}
+
+#[test]
+fn the_number_of_sessions_has_bounds() {
+    for sessions in [0, 1, 5000] {
+        let config = Pkcs11Config { sessions, ..common::config("sessions") };
+        let error = Pkcs11Keystore::open(config).expect_err("no such number");
+        assert!(matches!(error, BackendError::Misconfigured { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_key_that_was_destroyed_is_not_found_again() {
+    let keystore = common::open("destroying");
+    let shape = KeyShape::Curve(Curve::P256);
+    let (locator, key) = make(&keystore, shape, &[sign(SignatureAlgorithm::Es256)]);
+    keystore.destroy(&locator).expect("destroyed");
+    let answer = key.0.sign(SignatureAlgorithm::Es256, ToSign::Message(b""));
+    assert!(matches!(answer, Err(BackendError::NotFound { .. })), "{answer:?}");
+    key.0.confirm_alive().expect("the device is alive");
+}
+
+/// RFC 7520 section 3.4.
+#[test]
+fn a_known_rsa_key_can_be_put_in() {
+    let keystore = common::open("importing");
+    let json = include_bytes!("data/rfc/rfc7520-section-3.4.json");
+    let private = PrivateJwk::parse(json).expect("a private JWK");
+    for (alg, is_sign) in [
+        (sign(SignatureAlgorithm::Ps256), true),
+        (unwrap(KeyManagement::RsaOaep), false),
+        (unwrap(KeyManagement::RsaOaep256), false),
+    ] {
+        let locator = keystore.new_locator("imported").expect("a locator");
+        let spec = KeySpec { shape: RSA, algs: vec![alg] };
+        let key = keystore.import(&locator, &spec, &private).expect("imported");
+        assert_eq!(key.info().public.as_ref(), Some(&private.public.key));
+        let unproven = key.info().unproven.join("; ");
+        assert!(unproven.contains("CKA_NEVER_EXTRACTABLE is false"), "{unproven}");
+        match alg {
+            KeyAlgorithm::Sign(alg) => signs(&*key, alg),
+            KeyAlgorithm::Unwrap(alg) => common::round_trip(&*key, alg, ENC),
+        }
+        let private = Witness::of("main").find(ObjectClass::PRIVATE_KEY, &locator);
+        let witness = Witness::of("main");
+        let told = witness.read(private[0], AttributeType::Sign);
+        assert_eq!(told, Some(Attribute::Sign(is_sign)));
+        let told = witness.read(private[0], AttributeType::Extractable);
+        assert_eq!(told, Some(Attribute::Extractable(false)));
+        assert_eq!(witness.read(private[0], AttributeType::PrivateExponent), None);
+        keystore.destroy(&locator).expect("destroyed");
+    }
+}
+
 /// C_CloseAllSessions, as another part of the process might call it.
 fn close_all_sessions(label: &str) {
     let pkcs11 = Pkcs11::new(&softhsm().module).expect("the module");
@@ -513,7 +590,7 @@ fn every_path_to_a_failed_decryption_makes_the_same_calls() {
 fn spied_child() {
     let Some(spy) = std::env::var_os("HSM_JOSE_TEST_SPY") else { return };
     let log = PathBuf::from(std::env::var_os("PKCS11SPY_OUTPUT").expect("a log"));
-    let config = Pkcs11Config { module: spy.into(), ..common::config("spied") };
+    let config = Pkcs11Config { module: spy.into(), ..common::bare_config("spied") };
     let keystore = Pkcs11Keystore::open(config).expect("open");
     let warnings = keystore.describe().expect("told").warnings.join("; ");
     assert!(warnings.contains("PKCS11SPY"), "{warnings}");
@@ -570,4 +647,126 @@ fn spied_child() {
         key.0.unwrap_cek(&CekRequest::RsaOaep { hash: Hash::Sha1, encrypted_key: &[] }, ENC),
         Err(BackendError::Unsupported { .. })
     ));
+}
+
+/// p11-kit's client makes a new instance of itself for each function list, and answers
+/// CKR_DEVICE_ERROR for ever once its connection has broken.
+#[test]
+fn a_broken_connection_is_noticed_and_comes_back() {
+    let socket = softhsm().directory.join("p11-kit.sock");
+    let output = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "remote_child", "--ignored", "--nocapture"])
+        .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()))
+        .env("HSM_JOSE_TEST_SOCKET", &socket)
+        .output()
+        .expect("a child");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("came back"), "{text}");
+}
+
+/// `p11-kit server` in front of SoftHSM; killed with this.
+struct Server(std::process::Child);
+
+impl Server {
+    fn start(socket: &Path) -> Self {
+        let child = Command::new("p11-kit")
+            .args(["server", "-f", "-n"])
+            .arg(socket)
+            .arg("--provider")
+            .arg(&softhsm().module)
+            .arg("pkcs11:")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("p11-kit server (Debian: apt install p11-kit)");
+        for _ in 0..100 {
+            if socket.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Self(child)
+    }
+
+    /// Kills the processes that serve our connections; the server goes on listening.
+    fn break_connections(&self) {
+        let pid = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        for child in children.expect("its children").split_whitespace() {
+            let status = Command::new("kill").args(["-9", child]).status().expect("kill");
+            assert!(status.success());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.break_connections();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "run by a_broken_connection_is_noticed_and_comes_back, in its environment"]
+fn remote_child() {
+    let Some(socket) = std::env::var_os("HSM_JOSE_TEST_SOCKET").map(PathBuf::from) else { return };
+    let clients = [
+        "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so",
+        "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so",
+        "/usr/lib64/pkcs11/p11-kit-client.so",
+    ];
+    let client = clients.iter().map(PathBuf::from).find(|path| path.is_file());
+    let client = client.expect("p11-kit-client.so (Debian: apt install p11-kit-modules)");
+    let config = Pkcs11Config { module: client, ..common::bare_config("remote") };
+    let server = Server::start(&socket);
+    let keystore = Pkcs11Keystore::open(config).expect("open");
+    let (locator, key) = make(&keystore, RSA, &[unwrap(KeyManagement::RsaOaep256)]);
+    let (_, signer) = make(&keystore, RSA, &[sign(SignatureAlgorithm::Ps256)]);
+    let curve = KeyShape::Curve(Curve::P256);
+    let no = keystore.supports(unwrap(KeyManagement::EcdhEs), curve).expect("an answer");
+    assert!(!no.is_available(), "p11-kit 0.24 does not pass CKM_ECDH1_DERIVE: {no:?}");
+    let works = || {
+        common::round_trip(&*key.0, KeyManagement::RsaOaep256, ENC);
+        signs(&*signer.0, SignatureAlgorithm::Ps256);
+    };
+    works();
+    let sent = common::send(
+        &key.0.info().public.clone().expect("a public half"),
+        KeyManagement::RsaOaep256,
+        ENC,
+    );
+    let request = common::request(&sent, KeyManagement::RsaOaep256);
+    let garbage = CekRequest::RsaOaep { hash: Hash::Sha256, encrypted_key: &[9; 256] };
+    assert!(matches!(key.0.unwrap_cek(&garbage, ENC), Err(BackendError::Rejected)));
+    key.0.confirm_alive().expect("alive after a bad ciphertext");
+
+    server.break_connections();
+    let dead = key.0.confirm_alive();
+    assert!(matches!(dead, Err(BackendError::Unavailable { .. })), "{dead:?}");
+    // The next operation brings it back: finalized, initialized, logged in, keys found again.
+    key.0.unwrap_cek(&request, ENC).expect("unwrapped after a reconnect");
+    works();
+    println!("came back after a health call");
+
+    server.break_connections();
+    signs(&*signer.0, SignatureAlgorithm::Ps256);
+    server.break_connections();
+    keystore.health().expect("healthy again");
+    keystore.find(&locator).expect("found");
+    server.break_connections();
+    keystore.find(&locator).expect("found after a reconnect");
+
+    drop(server);
+    std::fs::remove_file(&socket).ok();
+    let gone = key.0.confirm_alive();
+    assert!(matches!(gone, Err(BackendError::Unavailable { .. })), "{gone:?}");
+    let gone = signer.0.sign(SignatureAlgorithm::Ps256, ToSign::Message(b""));
+    assert!(matches!(gone, Err(BackendError::Unavailable { .. })), "{gone:?}");
+    let waiting = keystore.health().expect_err("no attempt before its time").to_string();
+    assert!(waiting.contains("next attempt"), "{waiting}");
+    let _server = Server::start(&socket);
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    works();
+    println!("came back after the server was away");
 }

@@ -5,16 +5,14 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use aes_gcm::{AeadInOut, KeyInit};
 use hsm_jose::Error;
-use hsm_jose::backend::{
-    CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign,
-};
+use hsm_jose::backend::pkcs11::Pkcs11Keystore;
+use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
 use hsm_jose::jose::base64url;
-use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicKey, PublicPoint};
+use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
 use hsm_jose::jwe::{self, JweToken};
 use hsm_jose::jws::{JwsToken, TrustedKeys};
 use hsm_jose::policy::{Policy, Profile};
@@ -34,13 +32,10 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// Imports a private JWK into the token of this process.
 fn imported(jwk: &Value, alg: KeyAlgorithm) -> Arc<dyn HardwareKey> {
-    let keystore = common::keystore();
+    static KEYSTORE: OnceLock<Pkcs11Keystore> = OnceLock::new();
+    let keystore = KEYSTORE.get_or_init(|| common::open("vectors"));
     let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
-    let shape = match &private.public.key {
-        PublicKey::Rsa(rsa) => KeyShape::Rsa { bits: rsa.bits() as u32 },
-        PublicKey::Point(point) => KeyShape::Curve(point.curve()),
-        other => panic!("{other:?}"),
-    };
+    let shape = KeyShape::of(&private.public.key);
     let locator = keystore.new_locator("vector").unwrap();
     keystore.import(&locator, &KeySpec { shape, algs: vec![alg] }, &private).unwrap()
 }
@@ -50,7 +45,8 @@ fn outcome(kind: &str, token: &str, key: Option<&Value>) -> Result<Vec<u8>, Erro
     let policy = Policy::of(Profile::All);
     if kind == "jwe" {
         let parsed = JweToken::parse(token.as_bytes(), &policy.jwe)?;
-        let key = imported(key.expect("a key for a token that opens"), KeyAlgorithm::Unwrap(parsed.alg));
+        let key =
+            imported(key.expect("a key for a token that opens"), KeyAlgorithm::Unwrap(parsed.alg));
         return Ok(jwe::decrypt(parsed, &[&*key])?.plaintext.into_bytes());
     }
     let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;
@@ -98,7 +94,8 @@ fn agreements_are_reproduced() {
     for case in examples()["agreements"].as_array().unwrap() {
         let source = text(case, "source");
         let info = |name| base64url::decode(text(case, name).as_bytes()).unwrap();
-        let other_info = concat_kdf::other_info(text(case, "algorithm_id"), &info("apu"), &info("apv"), 16);
+        let other_info =
+            concat_kdf::other_info(text(case, "algorithm_id"), &info("apu"), &info("apv"), 16);
         if let Some(expected) = case.get("other_info_hex") {
             let hex: String = other_info.iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(Some(hex.as_str()), expected.as_str(), "{source}");
@@ -110,11 +107,7 @@ fn agreements_are_reproduced() {
         }
         // The token's derived key is this one: it opens what this one sealed.
         let enc = ContentEncryption::A128Gcm;
-        let (iv, mut ciphertext) = ([7; 12], *b"content");
-        let cipher = aes_gcm::Aes128Gcm::new_from_slice(&derived).unwrap();
-        let tag = cipher
-            .encrypt_inout_detached(&iv.into(), b"aad", ciphertext.as_mut_slice().into())
-            .unwrap();
+        let (iv, ciphertext, tag) = common::seal(enc, &derived, b"aad", b"content");
         let alg = KeyAlgorithm::from_name("ECDH-ES").unwrap();
         let key = imported(&case["private"], alg);
         let epk = PublicPoint::from_members(case["epk"].as_object().unwrap()).unwrap();
@@ -163,7 +156,8 @@ fn the_cookbook_opens_where_its_vectors_are() {
     ];
     let read = |name: &str| -> Value {
         let path = vectors.join("rfc7520").join(name);
-        let json = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let json =
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         serde_json::from_slice(&json).unwrap()
     };
     for (kind, name, expect) in COMPACT {
@@ -180,7 +174,8 @@ fn the_cookbook_opens_where_its_vectors_are() {
     }
     let nested = read("6.nesting_signatures_and_encryption.json");
     let (encrypt, sign) = (&nested["encrypt"], &nested["sign"]);
-    let inner = outcome("jwe", text(&encrypt["output"], "compact"), encrypt["input"].get("key")).unwrap();
+    let inner =
+        outcome("jwe", text(&encrypt["output"], "compact"), encrypt["input"].get("key")).unwrap();
     let inner = String::from_utf8(inner).unwrap();
     assert_eq!(inner, text(&sign["output"], "compact"));
     outcome("jws", &inner, sign["input"].get("key")).unwrap();

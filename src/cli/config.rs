@@ -16,7 +16,7 @@ use crate::secret::PinSource;
 
 /// Look at the configuration
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     Check(CheckArgs),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Command {
                   files and keys it names, and the keyring. No device is asked, see `doctor`.",
     after_help = "Example:\n  hsm-jose --config hsm-jose.toml config check"
 )]
-pub(super) struct CheckArgs {}
+pub(crate) struct CheckArgs {}
 
 impl Command {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {

@@ -12,7 +12,7 @@ use crate::lifecycle;
                   retiring, decryption keys while active. No device is asked.",
     after_help = "Example:\n  hsm-jose jwks > jwks.json"
 )]
-pub(super) struct Args {}
+pub(crate) struct Args {}
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {

@@ -18,7 +18,7 @@ mod show;
 
 /// Generate, adopt, import, list, show and destroy keys
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     Generate(generate::Args),
     Adopt(adopt::Args),
     Import(import::Args),

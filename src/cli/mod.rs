@@ -35,6 +35,8 @@ pub use output::Report;
 pub use setup::Setup;
 pub use value::Format;
 
+const GLOBAL: &str = "Options of every command";
+
 /// JOSE tokens whose private keys live in a PKCS#11 token or a TPM 2.0
 #[derive(Debug, Parser)]
 #[command(
@@ -51,13 +53,13 @@ Exit status: 0 done, 1 unexpected, 2 usage or configuration, 3 token refused, 4 
 struct Cli {
     /// Configuration file [default: $HSM_JOSE_CONFIG, ./hsm-jose.toml,
     /// $XDG_CONFIG_HOME/hsm-jose/config.toml, /etc/hsm-jose/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Write one JSON object to stdout, and errors as one JSON object to stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Say more on stderr about what is done; twice or thrice for more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,

@@ -21,7 +21,7 @@ pub struct Report {
     pub text: Vec<u8>,
     /// What stdout gets with `--json`; `schema` is added.
     pub json: Map<String, Value>,
-    /// Remarks for the operator, a line each, to stderr without `--json`.
+    /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
     pub notes: Vec<String>,
     /// A check found something: exit status 7.
     pub found: bool,
@@ -52,7 +52,10 @@ impl Report {
 /// Writes what a command answered and returns the exit status.
 pub(super) fn finish(outcome: Result<Report>, as_json: bool) -> ExitCode {
     match outcome {
-        Ok(report) => {
+        Ok(mut report) => {
+            if as_json && !report.notes.is_empty() {
+                report.json.insert("notes".to_owned(), json!(report.notes));
+            }
             let status = if report.found { FOUND } else { 0 };
             let bytes = if as_json { json_line(report.json) } else { report.text };
             if !as_json {
@@ -81,7 +84,7 @@ pub(super) fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
         let message = text.trim_start_matches("error: ").lines();
         let message: Vec<&str> =
             message.map(str::trim).take_while(|line| !line.is_empty()).collect();
-        complain_json("usage", &message.join(" "), Some("see --help of the command"));
+        complain_json("usage", &message.join(" "), hint("usage"));
     } else {
         complain(text.trim_end());
     }
@@ -94,8 +97,9 @@ fn fail(error: &Error, as_json: bool) -> ExitCode {
         complain_json(code, &error.to_string(), hint(code));
     } else {
         complain(&format!("error: {error}"));
-        if let Some(hint) = hint(code) {
-            complain(&format!("hint: {hint}"));
+        // A usage error says itself what would be right.
+        if code != "usage" {
+            complain(&format!("hint: {}", hint(code)));
         }
     }
     ExitCode::from(status(code))
@@ -113,9 +117,10 @@ fn status(code: &str) -> u8 {
     }
 }
 
-/// What to do next, for each code where there is something to do.
-fn hint(code: &str) -> Option<&'static str> {
-    Some(match code {
+/// What to do next, for each code.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "usage" => "--help of the command tells its arguments",
         "config" => "`hsm-jose config check` looks at the whole configuration",
         "unsupported" => "`hsm-jose doctor` lists what each keystore supports",
         "key_not_as_asked" => {
@@ -123,17 +128,22 @@ fn hint(code: &str) -> Option<&'static str> {
         }
         "policy" => "`hsm-jose policy explain` tells what is allowed",
         "malformed" => "`hsm-jose inspect` shows what can be read of the token",
+        "decryption_failed" => {
+            "the token was damaged, or made for another key; more is not told on purpose"
+        }
+        "signature_invalid" => "see that the issuer's present keys are among the trusted ones",
+        "claim" => "see the context's `open` in the configuration, and this machine's clock",
         "key_not_found" => "`hsm-jose key list` lists the keys",
         "key_ambiguous" => "name the key more closely, by its id",
         "pin_refused" => {
-            "put the right PIN where the configuration says it is, before the next \
-                          attempt: tokens lock after a few"
+            "put the right PIN where the configuration says it is, before the next attempt: \
+             tokens lock after a few"
         }
         "pin_locked" => "the token's security officer can set a new PIN",
         "pin_unavailable" => "see `pin` of the keystore in the configuration",
         "device_unavailable" | "device_error" => "`hsm-jose doctor` asks every keystore",
-        _ => return None,
-    })
+        _ => "-v tells what was done before",
+    }
 }
 
 fn json_line(mut members: Map<String, Value>) -> Vec<u8> {
@@ -152,7 +162,7 @@ fn write_stdout(bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn complain_json(code: &str, message: &str, hint: Option<&str>) {
+fn complain_json(code: &str, message: &str, hint: &str) {
     let error = json!({ "error": { "code": code, "message": message, "hint": hint } });
     complain(&error.to_string());
 }

@@ -119,17 +119,15 @@ fn keystore(
     }
     let pin = pin.into_inner().0.rebased(source.directory());
     let sessions = settings.sessions;
-    if let Some(sessions) = sessions.as_ref().filter(|sessions| *sessions.get_ref() == 0) {
-        return Err(source.error(sessions.span(), "sessions is at least 1"));
+    if let Some(sessions) = sessions.as_ref().filter(|sessions| *sessions.get_ref() < 2) {
+        let what = "sessions is at least 2: one keeps the login, the others work";
+        return Err(source.error(sessions.span(), what));
     }
     let module = source.required(settings.module, &place, "module")?;
     let token = source.required(settings.token, &place, "token")?;
-    if token.get_ref().is_empty() {
-        return Err(source.error(token.span(), "token is a label or a pkcs11: URI, not empty"));
-    }
-    if token.get_ref().starts_with("pkcs11:") && token.get_ref().contains("pin-") {
-        let what = "a PIN does not belong into the token's URI; say where it is with pin";
-        return Err(source.error(token.span(), what));
+    #[cfg(feature = "pkcs11")]
+    if let Err(error) = token.get_ref().parse::<crate::backend::pkcs11::TokenSelector>() {
+        return Err(source.error(token.span(), error));
     }
     Ok(KeystoreConfig::Pkcs11(Pkcs11Settings {
         module: source.resolve(module.into_inner()),

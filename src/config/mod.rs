@@ -72,7 +72,7 @@ pub struct Pkcs11Settings {
     pub token: String,
     /// Where the PIN is.
     pub pin: PinSource,
-    /// At most this many sessions at once; 8 unless given.
+    /// At most this many sessions at once, 8 unless given: one keeps the login, the others work.
     pub sessions: usize,
     /// Allows raw RSA in the token with OAEP decoding on the host.
     pub host_oaep: bool,

@@ -1,4 +1,5 @@
-//! Private keys in PKCS#8 (RFC 5208, RFC 5958), as OpenSSL and most tools write them.
+//! Private keys in PKCS#8 (RFC 5208, RFC 5958), and in the older forms that OpenSSL still writes:
+//! PKCS#1 (RFC 8017 appendix A.1.2) and SEC 1 (RFC 5915).
 
 use aws_lc_rs::agreement;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -21,46 +22,71 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// Reads a private key in PKCS#8, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
+/// Reads a private key, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
 ///
 /// The public half is computed from the private one.
 ///
 /// # Errors
 /// Says which form was expected; nothing of the key is quoted.
 pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
-    let document;
-    let der = match std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN")) {
-        Some(text) => {
-            // PEM has no text before its label here; OpenSSL writes none for PKCS#8.
-            let (label, pem) = SecretDocument::from_pem(text.trim_start())
-                .map_err(|_| JwkError("the PEM text cannot be read".into()))?;
-            if label != "PRIVATE KEY" {
-                return Err(JwkError(format!(
-                    "PEM of {label:?}, expected \"PRIVATE KEY\" (PKCS#8, not encrypted); \
-                     convert with: openssl pkcs8 -topk8 -nocrypt"
-                )));
-            }
-            document = pem;
-            document.as_bytes()
-        }
-        None => bytes,
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN"))
+    else {
+        return parse_der(bytes);
     };
+    // `openssl ecparam -genkey` writes the curve in a block of its own, before the key.
+    let start = text.rfind("-----BEGIN").unwrap_or_default();
+    let (label, document) = SecretDocument::from_pem(&text[start..])
+        .map_err(|_| JwkError("the PEM text cannot be read".into()))?;
+    match label {
+        "PRIVATE KEY" => pkcs8_key(document.as_bytes()),
+        "RSA PRIVATE KEY" => rsa_key(document.as_bytes()),
+        "EC PRIVATE KEY" => sec1_key(document.as_bytes()),
+        _ => Err(JwkError(format!(
+            "PEM of {label:?}, expected \"PRIVATE KEY\" (PKCS#8, not encrypted); \
+             convert with: openssl pkcs8 -topk8 -nocrypt"
+        ))),
+    }
+}
+
+fn parse_der(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    // The three forms have nothing in common that one could be taken for another.
+    if PrivateKeyInfoRef::try_from(der).is_ok() {
+        pkcs8_key(der)
+    } else if RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok() {
+        rsa_key(der)
+    } else if EcPrivateKey::from_der(der).is_ok() {
+        sec1_key(der)
+    } else {
+        Err(JwkError("neither PEM, nor PKCS#8, PKCS#1 or SEC 1 in DER; is it encrypted?".into()))
+    }
+}
+
+fn pkcs8_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
     let info = PrivateKeyInfoRef::try_from(der)
-        .map_err(|_| JwkError("neither PKCS#8 PEM nor PKCS#8 DER".into()))?;
+        .map_err(|_| JwkError("the PKCS#8 private key cannot be read".into()))?;
     let key = info.private_key.as_bytes();
-    let curve = |curve: Curve| scalar_key(curve, key_octets(key)?);
     match info.algorithm.oid {
         RSA => rsa_key(key),
-        EC => match info.algorithm.parameters_oid() {
-            Ok(P256) => ec_key(Curve::P256, key),
-            Ok(P384) => ec_key(Curve::P384, key),
-            Ok(P521) => ec_key(Curve::P521, key),
-            Ok(other) => Err(JwkError(format!("EC key on the curve {other}, not in this build"))),
-            Err(_) => Err(JwkError("EC key without a named curve".into())),
-        },
-        X25519 => curve(Curve::X25519),
-        ED25519 => curve(Curve::Ed25519),
+        EC => ec_key(named_curve(info.algorithm.parameters_oid().ok())?, key),
+        X25519 => scalar_key(Curve::X25519, key_octets(key)?),
+        ED25519 => scalar_key(Curve::Ed25519, key_octets(key)?),
         other => Err(JwkError(format!("key of type {other}, not in this build"))),
+    }
+}
+
+fn sec1_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let key = EcPrivateKey::from_der(der)
+        .map_err(|_| JwkError("the EC private key cannot be read".into()))?;
+    ec_key(named_curve(key.parameters.and_then(|parameters| parameters.named_curve()))?, der)
+}
+
+fn named_curve(oid: Option<ObjectIdentifier>) -> Result<Curve, JwkError> {
+    match oid {
+        Some(P256) => Ok(Curve::P256),
+        Some(P384) => Ok(Curve::P384),
+        Some(P521) => Ok(Curve::P521),
+        Some(other) => Err(JwkError(format!("EC key on the curve {other}, not in this build"))),
+        None => Err(JwkError("EC key without a named curve".into())),
     }
 }
 

@@ -24,9 +24,10 @@ pub struct AdoptRequest {
 ///
 /// # Errors
 /// [`Error::Usage`] for a request that cannot be, a name or kid that is taken, or a public half
-/// that is missing or another key's; [`crate::backend::BackendError::Unsupported`] for an
-/// algorithm the key does not do; [`crate::backend::BackendError::NotFound`] and
-/// [`crate::backend::BackendError::Ambiguous`] of the locator; else a device fault.
+/// that is missing; [`crate::backend::BackendError::Unsupported`] for an algorithm the key does not
+/// do; [`crate::backend::BackendError::Misconfigured`] for a public half that is another key's;
+/// [`crate::backend::BackendError::NotFound`] and [`crate::backend::BackendError::Ambiguous`] of
+/// the locator; else a device fault.
 pub fn adopt(
     file: &KeyringFile,
     keystore: &dyn Keystore,
@@ -36,26 +37,18 @@ pub fn adopt(
     if file.read()?.key(&request.key.name).is_some() {
         return Err(taken(&request.key.name));
     }
-    let found = keystore.find(&request.locator)?;
+    let found = match &request.public {
+        Some(given) => keystore.find_with_public(&request.locator, &given.key)?,
+        None => keystore.find(&request.locator)?,
+    };
     let info = found.info();
-    let public = match (&info.public, &request.public) {
-        (Some(told), Some(given)) if *told != given.key => {
-            return Err(Error::Usage(format!(
-                "the public key given is not that of the key at {} in keystore {}",
-                info.locator,
-                keystore.name()
-            )));
-        }
-        (Some(told), _) => told.clone(),
-        (None, Some(given)) => given.key.clone(),
-        (None, None) => {
-            return Err(Error::Usage(format!(
-                "keystore {} does not tell the public half of the key at {}: \
-                 give it with --public FILE",
-                keystore.name(),
-                info.locator
-            )));
-        }
+    let Some(public) = info.public.clone() else {
+        return Err(Error::Usage(format!(
+            "keystore {} does not tell the public half of the key at {}: give it with \
+             --public FILE",
+            keystore.name(),
+            info.locator
+        )));
     };
     request.key.check_fit(public.kind())?;
     if let Some(given) = &request.public {

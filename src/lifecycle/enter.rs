@@ -55,7 +55,7 @@ pub fn generate(
     let spec = KeySpec { shape, algs: request.key.algs.clone() };
     // Without the lock first, so that a name that is taken costs no probe of the device.
     let present = |key: &KeyEntry| match request.if_absent {
-        true => present_as_asked(key, request),
+        true => present_as_asked(key, keystore.name(), request),
         false => Err(taken(key, "; --if-absent takes it as it is")),
     };
     let keyring = file.read()?;
@@ -146,7 +146,11 @@ impl Entry<'_> {
         let interrupted = writer.keyring().key(&self.request.name).and_then(KeyEntry::pending);
         if let Some(locator) = interrupted.map(|pending| pending.locator.clone()) {
             self.check_interrupted(writer)?;
-            match self.keystore.find(&locator) {
+            let found = match self.known {
+                Some(public) => self.keystore.find_with_public(&locator, public),
+                None => self.keystore.find(&locator),
+            };
+            match found {
                 Ok(key) => return self.complete(writer, key.as_ref()),
                 Err(BackendError::NotFound { .. }) => self.forget(writer)?,
                 Err(error) => return Err(error.into()),
@@ -306,7 +310,7 @@ fn is_interrupted(key: &KeyEntry) -> bool {
     key.versions.iter().all(|version| version.state == KeyState::Pending)
 }
 
-fn present_as_asked(key: &KeyEntry, request: &GenerateRequest) -> Result<Entered> {
+fn present_as_asked(key: &KeyEntry, keystore: &str, request: &GenerateRequest) -> Result<Entered> {
     let algs: Vec<&str> = key.algs.iter().map(|alg| alg.name()).collect();
     let differs =
         |what: String| Err(Error::Usage(format!("key {} is there already, but {what}", key.name)));
@@ -316,6 +320,9 @@ fn present_as_asked(key: &KeyEntry, request: &GenerateRequest) -> Result<Entered
     let Some(active) = key.active() else {
         return differs("has no active version".into());
     };
+    if active.version.keystore != keystore {
+        return differs(format!("in keystore {}", active.version.keystore));
+    }
     let Some(public) = &active.version.public else {
         return differs("without its public half".into());
     };

@@ -8,7 +8,7 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Sup
 use crate::config::Profile;
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm, KeyKind, Purpose};
-use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk, PublicKey};
+use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk};
 use crate::keyring::{KeyVersion, check_kid, check_name};
 
 mod adopt;
@@ -170,7 +170,7 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
             profile.name()
         )));
     }
-    if bits as usize > MAX_RSA_BITS || bits % 64 != 0 {
+    if bits as usize > MAX_RSA_BITS || !bits.is_multiple_of(64) {
         return Err(Error::Usage(format!(
             "RSA keys have up to {MAX_RSA_BITS} bits, a multiple of 64, not {bits}"
         )));

@@ -1,7 +1,7 @@
 //! One private key in the token, and how it does each algorithm.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use cryptoki::error::RvError;
@@ -40,7 +40,7 @@ pub(super) struct Pkcs11Key {
     kind: KeyKind,
     always_authenticate: bool,
     /// The object's handle, good in `epoch`.
-    handle: AtomicU64,
+    handle: AtomicUsize,
     epoch: AtomicU64,
     ways: [OnceLock<Way>; WAYS],
     proving: Mutex<()>,
@@ -148,7 +148,7 @@ impl Pkcs11Key {
             info: found.info,
             kind: found.kind,
             always_authenticate: found.always_authenticate,
-            handle: AtomicU64::new(u64::from(found.handle.handle())),
+            handle: AtomicUsize::new(found.handle.handle() as usize),
             epoch: AtomicU64::new(epoch),
             ways: [const { OnceLock::new() }; WAYS],
             proving: Mutex::default(),
@@ -420,7 +420,7 @@ impl Pkcs11Key {
         let epoch = self.connection.epoch();
         let handle = object::find_one(&admin, self.keystore(), &self.info.locator)?;
         // The handle before its epoch: whoever sees the epoch sees the handle.
-        self.handle.store(u64::from(handle.handle()), Ordering::Release);
+        self.handle.store(handle.handle() as usize, Ordering::Release);
         self.epoch.store(epoch, Ordering::Release);
         Ok((handle, epoch))
     }

@@ -242,3 +242,56 @@ fn pss(hash: Hash) -> PkcsPssParams {
         s_len: (hash.len() as ck::CK_ULONG).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oaep_parameters_are_those_that_every_token_takes() {
+        for (hash, hash_type, mgf) in [
+            (Hash::Sha1, ck::CKM_SHA_1, ck::CKG_MGF1_SHA1),
+            (Hash::Sha256, ck::CKM_SHA256, ck::CKG_MGF1_SHA256),
+            (Hash::Sha384, ck::CKM_SHA384, ck::CKG_MGF1_SHA384),
+            (Hash::Sha512, ck::CKM_SHA512, ck::CKG_MGF1_SHA512),
+        ] {
+            let (kind, NativeParams::Oaep(params)) = Mech::RsaOaep(hash).native() else {
+                panic!("no OAEP parameters")
+            };
+            assert_eq!(kind, ck::CKM_RSA_PKCS_OAEP);
+            assert_eq!((params.hashAlg, params.mgf, params.source), (hash_type, mgf, 1));
+            assert!(params.pSourceData.is_null() && params.ulSourceDataLen == 0);
+        }
+    }
+
+    #[test]
+    fn pss_salts_are_as_long_as_the_hash() {
+        let (kind, NativeParams::Pss(params)) = Mech::RsaPss(Hash::Sha384).native() else {
+            panic!("no PSS parameters")
+        };
+        assert_eq!(kind, ck::CKM_RSA_PKCS_PSS);
+        assert_eq!((params.hashAlg, params.sLen), (ck::CKM_SHA384, 48));
+    }
+
+    #[test]
+    fn digest_info_is_that_of_rfc_8017() {
+        let info = digest_info(Hash::Sha256, &[0xaa; 32]);
+        let prefix = [
+            0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02,
+            0x01, 0x05, 0x00, 0x04, 0x20,
+        ];
+        assert_eq!(info[..19], prefix);
+        assert_eq!(digest_info(Hash::Sha512, &[0; 64])[..4], [0x30, 0x51, 0x30, 0x0d]);
+    }
+
+    #[test]
+    fn every_mechanism_has_its_own_name() {
+        let types = |mech: Mech| format!("CKM_{}", mech.kind()).to_uppercase();
+        for alg in SignatureAlgorithm::ALL {
+            for mech in Mech::for_signing(*alg) {
+                let told = types(mech);
+                assert!(told.ends_with(mech.name()), "{told} {}", mech.name());
+            }
+        }
+    }
+}

@@ -14,6 +14,7 @@
 //! its parent, and every call in it answers [`BackendError::Unavailable`].
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -50,6 +51,9 @@ use session::{AdminLease, Connection};
 /// The size of the RSA key with which it is found out how the token does RSA.
 const PROBE_RSA_BITS: u32 = 2048;
 
+/// More sessions than any process has use for; guards against a slip of the pen.
+const MAX_SESSIONS: usize = 4096;
+
 /// The configuration of a keystore.
 #[derive(Clone, Debug)]
 pub struct Pkcs11Config {
@@ -84,12 +88,22 @@ impl Pkcs11Keystore {
     /// other keystore on it.
     ///
     /// # Errors
-    /// [`BackendError::Misconfigured`] (no module, not one, or several tokens fit),
+    /// [`BackendError::Misconfigured`] (no module, not one, several tokens that fit, or a number of
+    /// sessions that cannot be),
     /// [`BackendError::Unavailable`] (the token is not there, the module does not answer), or the
     /// PIN's: [`BackendError::PinUnavailable`], [`BackendError::PinRefused`],
     /// [`BackendError::PinLocked`]. A PIN that was refused once is not tried again by this process
     /// under the keystore's name.
     pub fn open(config: Pkcs11Config) -> Result<Self, BackendError> {
+        if !(2..=MAX_SESSIONS).contains(&config.sessions) {
+            return Err(BackendError::Misconfigured {
+                keystore: config.name,
+                reason: format!(
+                    "sessions = {}: from 2 (one keeps the login, one works) to {MAX_SESSIONS}",
+                    config.sessions
+                ),
+            });
+        }
         let connection = Connection::open(config)?;
         Ok(Self { connection, supports: Mutex::default() })
     }
@@ -164,7 +178,9 @@ impl Pkcs11Keystore {
         match failed {
             None => Ok(key),
             Some(error) => {
-                self.destroy(locator)?;
+                if let Err(left) = self.destroy(locator) {
+                    tracing::warn!(keystore = self.name(), %locator, %left, "a key was left over");
+                }
                 Err(error)
             }
         }
@@ -264,10 +280,11 @@ impl Keystore for Pkcs11Keystore {
         }
         // Held while probing: two threads that ask at once would make two keys.
         let mut known = lock(&self.supports);
-        if !known.contains_key(&shape) {
-            known.insert(shape, self.probe(shape)?);
-        }
-        let support = known.get(&shape).and_then(|algs| algs.get(&alg)).cloned();
+        let algs = match known.entry(shape) {
+            Entry::Occupied(algs) => algs.into_mut(),
+            Entry::Vacant(place) => place.insert(self.probe(shape)?),
+        };
+        let support = algs.get(&alg).cloned();
         Ok(support.unwrap_or_else(|| Support::No { reason: "not tried".to_owned() }))
     }
 
@@ -417,7 +434,7 @@ impl Pkcs11Keystore {
         if !token.login_required && *pin != PinSource::None {
             warnings.push("the token does not require a login".to_owned());
         }
-        if token.max_sessions.is_some_and(|max| max < self.connection.config().sessions as u64) {
+        if token.max_sessions.is_some_and(|max| max < self.connection.config().sessions) {
             warnings.push("the token allows fewer sessions than the configuration".to_owned());
         }
         warnings

@@ -49,8 +49,9 @@ pub(super) struct Module {
 pub(super) struct Entry<'a>(&'a Module);
 
 impl Module {
-    /// Loads and initializes the module, or finds it loaded.
-    pub(super) fn open(path: &Path, keystore: &str) -> Result<Arc<Self>, BackendError> {
+    /// Loads and initializes the module, or finds it loaded; tells whether it was us who did it
+    /// now, so that nobody else can have come to rely on it.
+    pub(super) fn open(path: &Path, keystore: &str) -> Result<(Arc<Self>, bool), BackendError> {
         let misconfigured =
             |reason: String| BackendError::Misconfigured { keystore: keystore.to_owned(), reason };
         let shown = path.display();
@@ -62,7 +63,7 @@ impl Module {
         })?;
         let mut modules = lock(&MODULES);
         if let Some(module) = modules.get(&path) {
-            return Ok(module.clone());
+            return Ok((module.clone(), false));
         }
         let pkcs11 = Pkcs11::new(&path).map_err(|error| {
             misconfigured(format!(
@@ -88,7 +89,7 @@ impl Module {
             pins: Mutex::default(),
         });
         modules.insert(path, module.clone());
-        Ok(module)
+        Ok((module, owned))
     }
 
     /// Announces a call. Waits while the module is being reinitialized.
@@ -152,7 +153,7 @@ impl Module {
     /// Returns the calls of the hot path, if they speak to the instance that opened `session`.
     pub(super) fn calls(&self, session: &Session, slot: Slot) -> Option<&Calls> {
         let calls = self.calls.as_ref()?;
-        self.same_instance.get_or_init(|| calls.same_instance(session, slot.id())).then_some(calls)
+        self.same_instance.get_or_init(|| calls.same_instance(session, slot)).then_some(calls)
     }
 
     /// Returns the calls of the hot path, once [`Module::calls`] has found them good.
@@ -174,7 +175,7 @@ impl Module {
     pub(super) fn token(&self, slot: Slot) -> Result<Token, Fault> {
         // Not through `known_calls`: a list of another instance answers
         // CKR_CRYPTOKI_NOT_INITIALIZED, and then the binding is asked.
-        let native = self.calls.as_ref().map(|calls| calls.token_info(slot.id()));
+        let native = self.calls.as_ref().map(|calls| calls.token_info(slot));
         if let Some(Ok(info)) = native {
             return Ok(Token::from_native(&info));
         }

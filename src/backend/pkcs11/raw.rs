@@ -12,6 +12,7 @@ use std::ptr;
 use cryptoki::context::Function;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
+use cryptoki::slot::Slot;
 use cryptoki_sys as ck;
 
 use super::fault::Fault;
@@ -46,8 +47,8 @@ impl Calls {
 
     /// Returns whether this list belongs to the instance that opened `session`: some modules make
     /// a new instance for each C_GetFunctionList.
-    pub(super) fn same_instance(&self, session: &Session, slot: u64) -> bool {
-        self.session_info(session).is_ok_and(|info| u64::from(info.slotID) == slot)
+    pub(super) fn same_instance(&self, session: &Session, slot: Slot) -> bool {
+        self.session_info(session).is_ok_and(|info| info.slotID == ck::CK_SLOT_ID::from(slot))
     }
 
     /// C_GetSessionInfo.
@@ -60,11 +61,11 @@ impl Calls {
     }
 
     /// C_GetTokenInfo. The binding's own fails on tokens whose clock is not made of digits.
-    pub(super) fn token_info(&self, slot: u64) -> Result<ck::CK_TOKEN_INFO, Fault> {
+    pub(super) fn token_info(&self, slot: Slot) -> Result<ck::CK_TOKEN_INFO, Fault> {
         let call = self.list.C_GetTokenInfo.ok_or(Fault::missing(Function::GetTokenInfo))?;
         let mut info = ck::CK_TOKEN_INFO::default();
         // SAFETY: `info` is a valid place for the structure; a wrong slot is an error code.
-        let rv = unsafe { call(slot as ck::CK_SLOT_ID, &mut info) };
+        let rv = unsafe { call(slot.into(), &mut info) };
         Fault::check(rv, Function::GetTokenInfo).map(|()| info)
     }
 

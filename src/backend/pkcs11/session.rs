@@ -67,7 +67,7 @@ enum State {
 impl Connection {
     /// Loads the module, finds the token and logs in.
     pub(super) fn open(config: Pkcs11Config) -> Result<Arc<Self>, BackendError> {
-        let module = Module::open(&config.module, &config.name)?;
+        let (module, is_fresh) = Module::open(&config.module, &config.name)?;
         let mut attempt = 1;
         loop {
             let (error, generation) = match Self::try_open(&config, &module) {
@@ -76,9 +76,10 @@ impl Connection {
             };
             // A token that was made after the module looked, a server that was down then, and a
             // SoftHSM directory that another process was writing to are seen by a module that
-            // starts anew. Nobody is disturbed while no keystore has ever been open on it.
-            let is_first = !module.was_opened().load(Ordering::SeqCst);
-            if !is_first || attempt == OPEN_ATTEMPTS || !is_worth_a_retry(&error) {
+            // starts anew. Nobody is disturbed: we have loaded it a moment ago, and no keystore has
+            // been open on it.
+            let is_ours = is_fresh && !module.was_opened().load(Ordering::SeqCst);
+            if !is_ours || attempt == OPEN_ATTEMPTS || !is_worth_a_retry(&error) {
                 return Err(error);
             }
             std::thread::sleep(Duration::from_millis(20) * attempt * attempt);
@@ -95,8 +96,8 @@ impl Connection {
         let inner = || {
             let entry = module.enter(&config.name)?;
             let (slot, token) = select(config, module)?;
-            let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2) as usize);
-            let workers = config.sessions.clamp(2, allowed.min(MAX_SESSIONS)) - 1;
+            let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2));
+            let workers = config.sessions.min(allowed) - 1;
             let connection = Self {
                 pool: Pool::new(module.clone(), slot, workers),
                 config: config.clone(),
@@ -457,9 +458,6 @@ impl Connection {
         Err(error)
     }
 }
-
-/// More sessions than any process has use for; guards against a slip of the pen.
-const MAX_SESSIONS: usize = 4096;
 
 impl AdminLease<'_> {
     /// Returns the session.

@@ -59,7 +59,7 @@ impl FromStr for TokenSelector {
             return Ok(Self::label(text));
         };
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-        for attribute in query.split('&').filter(|attribute| !attribute.is_empty()) {
+        if let Some(attribute) = query.split('&').find(|attribute| !attribute.is_empty()) {
             // The value is not repeated: it may be a PIN.
             let name = attribute.split('=').next().unwrap_or_default();
             return error(match name {
@@ -158,7 +158,7 @@ pub(super) struct Token {
     pub(super) pin_final_try: bool,
     pub(super) pin_locked: bool,
     /// How many sessions the token allows, if it has a limit and tells it.
-    pub(super) max_sessions: Option<u64>,
+    pub(super) max_sessions: Option<usize>,
 }
 
 impl Token {
@@ -178,7 +178,7 @@ impl Token {
         let anywhere =
             ["softhsm", "kryoptic", "mozilla", "nss", "gnome keyring", "swtpm", "sw tpm"];
         let is_named = |name: &&str| manufacturer.contains(*name) || model.contains(*name);
-        anywhere.iter().any(|name| is_named(&name))
+        anywhere.iter().any(is_named)
             || (model.starts_with("soft")
                 && (manufacturer.contains("ibm") || manufacturer.contains("opencryptoki")))
             || (manufacturer == "ibm" && model.starts_with("sw"))
@@ -200,7 +200,7 @@ impl Token {
             pin_locked: has(ck::CKF_USER_PIN_LOCKED),
             max_sessions: match info.ulMaxSessionCount {
                 ck::CK_EFFECTIVELY_INFINITE | ck::CK_UNAVAILABLE_INFORMATION => None,
-                count => Some(u64::from(count)),
+                count => Some(count as usize),
             },
         }
     }
@@ -222,7 +222,7 @@ impl From<&TokenInfo> for Token {
             pin_final_try: info.user_pin_final_try(),
             pin_locked: info.user_pin_locked(),
             max_sessions: match info.max_session_count() {
-                Limit::Max(count) => Some(count),
+                Limit::Max(count) => usize::try_from(count).ok(),
                 Limit::Unavailable | Limit::Infinite => None,
             },
         }

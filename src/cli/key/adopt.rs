@@ -18,7 +18,7 @@ use crate::lifecycle::{AdoptRequest, adopt};
     after_help = "Example:\n  hsm-jose key adopt issuer-sig --object 'pkcs11:object=sign2026' \
                   --alg PS256"
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
     /// The key in its token: a pkcs11: URI of id, object or both

@@ -14,7 +14,7 @@ use crate::lifecycle::{DestroyRequest, destroy, keystore_of};
     after_help = "Example:\n  hsm-jose key destroy old-enc --confirm \
                   NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The key's name
     name: String,
     /// The RFC 7638 thumbprint of the version to destroy

@@ -17,7 +17,7 @@ use crate::lifecycle::{Entered, GenerateRequest, Outcome, generate};
                   the device.\n\nAfter a crash, the same command completes what was begun.",
     after_help = "Example:\n  hsm-jose key generate issuer-sig --alg ES256"
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
     /// Length of an RSA modulus [default: 3072]

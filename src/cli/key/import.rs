@@ -19,7 +19,7 @@ use crate::lifecycle::{ImportRequest, import};
                   with --waiver. Without --kid, a kid of the JWK is kept.",
     after_help = "Example:\n  hsm-jose key import rfc7520-enc --from key.jwk --alg RSA-OAEP"
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
     /// The key: a private JWK, or PKCS#8 in PEM or DER; - is stdin

@@ -13,7 +13,7 @@ use crate::keyring::Keyring;
                   No device is asked.",
     after_help = "Example:\n  hsm-jose key list"
 )]
-pub(super) struct Args {}
+pub(crate) struct Args {}
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {

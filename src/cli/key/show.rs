@@ -14,7 +14,7 @@ use crate::lifecycle::published;
                   for each version. No device is asked.",
     after_help = "Example:\n  hsm-jose key show issuer-sig"
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The key's name
     name: String,
 }
