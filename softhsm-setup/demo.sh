@@ -34,6 +34,10 @@ session() {
     hsm-jose jwks >issuers.json.new
     mv -- issuers.json.new issuers.json
 
+    title "What ran where, from the trace of the engine (-vv)"
+    printf 'Each process first proves by known answers what the token does with a key, by trying it;\n'
+    printf 'the last lines before a result are the operation that made it.\n'
+
     printf '{"sub":"alice","name":"Alice Example"}' >claims.json
     round partner-rsa
     round partner-ec
