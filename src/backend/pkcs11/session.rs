@@ -413,7 +413,8 @@ impl Connection {
         let latch = format!("{}\0{}\0{}", self.config.name, self.token.label, self.token.serial);
         // Held during the attempt, so that two threads do not both make one.
         let mut pins = self.module.pins();
-        if let Some(refused) = pins.get(&latch) {
+        let attempts = pins.entry(latch).or_default();
+        if let Some(refused) = &attempts.refused {
             return Err(refused.clone());
         }
         if let Ok(token) = self.module.token(self.pool.slot()) {
@@ -436,7 +437,10 @@ impl Connection {
         let answer = session.login(user, pin.as_ref().map(|pin| pin.as_secret()));
         drop(pin);
         let code = match answer {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                attempts.unclear = 0;
+                return Ok(());
+            }
             Err(error) => Fault::of(&error, Function::Login),
         };
         let error = match code.native() {
@@ -452,9 +456,15 @@ impl Connection {
                 | RvError::DeviceMemory,
             ) => return Err(code.into_unavailable(self.name())),
             _ if code.is_transport() => return Err(code.into_unavailable(self.name())),
+            // SoftHSM answers so while another process writes the token's file. Once more is
+            // harmless; for ever would lock a token that means the PIN by it.
+            Some(RvError::GeneralError | RvError::FunctionFailed) if attempts.unclear == 0 => {
+                attempts.unclear += 1;
+                return Err(code.into_unavailable(self.name()));
+            }
             _ => BackendError::PinRefused { keystore: keystore(), code: code.code() },
         };
-        pins.insert(latch, error.clone());
+        attempts.refused = Some(error.clone());
         Err(error)
     }
 }
