@@ -22,8 +22,7 @@ impl Pkcs11Key {
             let way = self.prove(alg)?;
             return Ok(place.get_or_init(|| way));
         }
-        // invariant: set above or seen set, and never unset
-        Ok(place.get().expect("a proved way"))
+        Ok(place.get().expect("a proved way")) // invariant: seen set under the lock, never unset
     }
 
     fn prove(&self, alg: KeyAlgorithm) -> Result<Way, BackendError> {
