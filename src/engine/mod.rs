@@ -281,7 +281,7 @@ impl Engine {
         let alg = match asked {
             Some(asked) if own.clone().any(|alg| alg.is_same_as(asked)) => Some(asked),
             Some(asked) => {
-                return Err(Error::Policy(format!("key {name} is not for {asked}")));
+                return Err(Error::Usage(format!("key {name} is not for {asked}")));
             }
             None => own.clone().find(|alg| self.policy.jws.algs.contains(*alg)),
         };

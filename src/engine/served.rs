@@ -59,7 +59,7 @@ impl ServedKeys {
             .ok_or_else(|| Error::KeyNotFound(format!("key {name} has no active version")))?;
         match key.entry.purpose == purpose {
             true => Ok(key),
-            false => Err(wrong_purpose(key)),
+            false => Err(Error::Usage(wrong_purpose(key))),
         }
     }
 
@@ -101,7 +101,7 @@ impl ServedKeys {
             return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
         };
         if key.entry.purpose != Purpose::Decrypt {
-            return Err(wrong_purpose(key));
+            return Err(Error::Policy(wrong_purpose(key)));
         }
         if names.is_some_and(|names| !names.contains(&key.entry.name)) {
             return Err(Error::Policy(format!(
@@ -181,10 +181,10 @@ impl ServedKey {
     }
 }
 
-fn wrong_purpose(key: &ServedKey) -> Error {
+fn wrong_purpose(key: &ServedKey) -> String {
     let does = match key.entry.purpose {
         Purpose::Decrypt => "decrypts",
         Purpose::Sign => "signs",
     };
-    Error::Policy(format!("key {} only {does}: a key has one purpose", key.name()))
+    format!("key {} only {does}: a key has one purpose", key.name())
 }
