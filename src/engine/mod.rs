@@ -236,7 +236,8 @@ impl Engine {
     /// Signs a payload with the active version of the key called `key`.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`], [`Error::Policy`], or a device fault.
+    /// [`Error::KeyNotFound`]; [`Error::Usage`] for a key that is not for signing, or not for the
+    /// `alg`; [`Error::Policy`]; or a device fault.
     pub fn sign(&self, key: &str, options: &SignOptions<'_>, payload: &[u8]) -> Result<String> {
         let (handle, key, alg) = self.signer(key, options.alg)?;
         let SignOptions { typ, cty, detached, .. } = *options;
