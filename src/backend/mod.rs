@@ -32,6 +32,7 @@ pub mod memory;
 
 pub use cek::HostCek;
 pub use error::BackendError;
+#[cfg(feature = "cli")]
 pub(crate) use locator::percent_decode;
 pub use locator::{Locator, LocatorError};
 
