@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Report, Setup, input, key};
+use crate::backend::CekPlacement;
 use crate::error::Result;
 use crate::jose::base64url;
 
@@ -32,6 +33,9 @@ impl Args {
             "kid": decrypted.kid,
             "keystore": decrypted.keystore,
             "support": key::place(&decrypted.support),
+            "cek": match decrypted.cek_placement {
+                CekPlacement::Host => "host memory",
+            },
         });
         let mut report = Report::new("", json);
         report.text = plaintext.to_vec();

@@ -29,7 +29,7 @@ impl Args {
         let policy = load::policy(&setup.config)?;
         let token = input::read_token(self.file.as_deref())?;
         let token = JwsToken::parse(&token, &policy.jws)?;
-        let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy)?;
+        let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy);
         let (payload, header, key) = match &self.detached {
             Some(path) => {
                 let payload = input::read_content(Some(path))?.to_vec();
@@ -39,7 +39,7 @@ impl Args {
             None => {
                 let verified = token.verify(&keys)?;
                 let (header, key) = (verified.header().members().clone(), verified.key().clone());
-                (verified.into_inner(), header, key)
+                (verified.into_inner().into_bytes(), header, key)
             }
         };
         let json = json!({
