@@ -92,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     match Cli::try_parse_from(&args) {
         Ok(cli) => {
+            keep_memory_private();
             log_to_stderr(cli.verbose);
             output::finish(execute(&cli), cli.json)
         }
@@ -117,6 +118,16 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),
     }
+}
+
+/// A PIN and a plaintext are in this process's memory for a while: no core file has them, and no
+/// other process of the user reads them.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Best effort: where the system does not allow it, the program works all the same.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Only our own events: a dependency's might tell what ours take care not to.
