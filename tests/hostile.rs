@@ -493,3 +493,39 @@ fn sealed_tokens_that_must_not_decrypt() {
     let (status, code, _) = place.refusal(&["decrypt", "--key", "none"], ec.compact().as_bytes());
     assert!(status == 3 || status == 4, "{code}");
 }
+
+/// FIPS 186-5 appendix A.1.1: a public exponent of 3 is a signature scheme away from forgery.
+#[test]
+fn a_partner_with_a_tiny_exponent_is_refused_by_strict() {
+    let place = Place::new();
+    let pem = place.path("tiny.pem").to_str().expect("UTF-8").to_owned();
+    let options = ["-pkeyopt", "rsa_keygen_bits:3072", "-pkeyopt", "rsa_keygen_pubexp:3"];
+    let made = Command::new("openssl")
+        .args(["genpkey", "-quiet", "-algorithm", "RSA"])
+        .args(options)
+        .args(["-out", &pem])
+        .status();
+    assert!(made.expect("openssl").success());
+    let modulus = Command::new("openssl").args(["rsa", "-in", &pem, "-noout", "-modulus"]).output();
+    let modulus = String::from_utf8(modulus.expect("openssl").stdout).expect("text");
+    let modulus = common::unhex(modulus.trim().trim_start_matches("Modulus="));
+    let members =
+        json!({ "kty": "RSA", "n": base64url::encode(&modulus), "e": "Aw", "kid": "tiny" });
+    let jwk = PublicJwk::parse(members.to_string().as_bytes()).expect("a JWK");
+    let file = place.write("tiny.jwk", members.to_string());
+    let signer = Signer { pem, jwk };
+    let options = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"];
+    let header = json!({ "alg": "PS256", "kid": "tiny" });
+    let jws = signer.jws(&place, &header, b"payload", &options, |it| it);
+    let verify = ["verify", "--keys", &file];
+    let encrypt = ["encrypt", "--to", &file];
+    // Otherwise nothing is wrong with it.
+    assert!(place.run(&verify, jws.as_bytes()).status.success());
+    assert!(place.run(&encrypt, b"x").status.success());
+    place.configure(&place.configuration().replace("\"all\"", "\"strict\""));
+    for (args, stdin) in [(&verify[..], jws.as_bytes()), (&encrypt, b"x")] {
+        let (status, code, message) = place.refusal(args, stdin);
+        assert_eq!((status, &*code), (3, "policy"), "{message}");
+        assert!(message.contains("exponent 3"), "{message}");
+    }
+}
