@@ -55,6 +55,10 @@ pub enum Error {
     #[error("{0}")]
     KeyAmbiguous(String),
 
+    /// A check that was asked for found something.
+    #[error("{0}")]
+    Check(String),
+
     // --- The device, or the way to it ---
     /// A device could not do what was asked. Never [`BackendError::Rejected`].
     #[error(transparent)]
@@ -79,6 +83,7 @@ impl Error {
             Self::Config(_) => "config",
             Self::KeyNotFound(_) => "key_not_found",
             Self::KeyAmbiguous(_) => "key_ambiguous",
+            Self::Check(_) => "check",
             Self::Backend(error) => match error {
                 // A rejected input never leaves the core under this name.
                 BackendError::Rejected => "decryption_failed",

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aes_gcm::{AeadInOut, KeyInit};
 use aws_lc_rs::agreement as aws;
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{Cek, CekRequest, HardwareKey, HostCek, KeyShape, KeySpec, Keystore};
@@ -317,11 +318,15 @@ fn agrees(curve: Curve, private: &[u8], epk: &PublicPoint, z: &[u8]) -> bool {
     let enc = ContentEncryption::A128Gcm;
     let info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
     let z = SharedSecret::new(Zeroizing::new(z.to_vec()));
-    let sender = HostCek::new(enc, concat_kdf::derive(&z, &info, enc.key_len())).unwrap();
-    let sealed = sender.encrypt(b"", b"message");
+    let sender = aes_gcm::Aes128Gcm::new_from_slice(&concat_kdf::derive(&z, &info, enc.key_len()));
+    let (iv, mut ciphertext) = ([7; 12], *b"message");
+    let tag = sender
+        .unwrap()
+        .encrypt_inout_detached(&iv.into(), b"", ciphertext.as_mut_slice().into())
+        .unwrap();
     let request = CekRequest::EcdhEs { epk, other_info: &info, wrapped: None };
     let cek = agreement_key(curve, private).unwrap_cek(&request, enc).unwrap();
-    let opened = cek.decrypt(&sealed.iv, b"", &sealed.ciphertext, &sealed.tag);
+    let opened = cek.decrypt(&iv, b"", &ciphertext, &tag);
     opened.is_ok_and(|plaintext| plaintext.as_bytes() == b"message")
 }
 

@@ -36,7 +36,7 @@ impl HostCek {
     }
 
     /// Encrypts under a fresh IV and consumes the key, so that no key ever meets two messages.
-    pub fn encrypt(self, aad: &[u8], plaintext: &[u8]) -> Sealed {
+    pub(crate) fn encrypt(self, aad: &[u8], plaintext: &[u8]) -> Sealed {
         content::encrypt(self.enc, &self.bytes, aad, plaintext)
     }
 }

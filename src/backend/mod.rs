@@ -32,7 +32,9 @@ pub mod memory;
 
 pub use cek::HostCek;
 pub use error::BackendError;
-pub use locator::Locator;
+#[cfg(feature = "cli")]
+pub(crate) use locator::percent_decode;
+pub use locator::{Locator, LocatorError};
 
 /// A device that holds private keys: a PKCS#11 token or a TPM 2.0.
 pub trait Keystore: Debug + Send + Sync {
@@ -374,6 +376,14 @@ impl Support {
 }
 
 impl KeyShape {
+    /// Returns the shape of a public key.
+    pub fn of(public: &PublicKey) -> Self {
+        match public {
+            PublicKey::Rsa(rsa) => Self::Rsa { bits: rsa.bits() as u32 },
+            PublicKey::Point(point) => Self::Curve(point.curve()),
+        }
+    }
+
     /// Returns the kind of key.
     pub const fn kind(self) -> KeyKind {
         match self {

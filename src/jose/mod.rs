@@ -2,5 +2,9 @@
 
 pub mod alg;
 pub mod base64url;
+pub mod header;
+pub mod inspect;
 pub mod json;
 pub mod jwk;
+pub mod pkcs8;
+pub mod serialization;

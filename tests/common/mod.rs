@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use aes::{Aes128, Aes192, Aes256};
+use aes_gcm::{AeadInOut, AesGcm, KeyInit};
+use cbc::cipher::consts::{U12, U16};
+use cbc::cipher::{Array, BlockCipherEncrypt, BlockSizeUser};
+use hmac::{Hmac, Mac};
 use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
-use hsm_jose::backend::{Cek, CekRequest, HardwareKey, HostCek};
+use hsm_jose::backend::{Cek, CekRequest, HardwareKey};
 use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
 use hsm_jose::jose::jwk::{PublicKey, PublicPoint};
 use hsm_jose::primitives::rsa::RsaRecipient;
 use hsm_jose::primitives::{aes_kw, concat_kdf, ecdh, random};
 use hsm_jose::secret::PinSource;
-use zeroize::Zeroizing;
+use sha2::{Sha256, Sha384, Sha512};
 
 /// The user's PIN of every token of the fixture: with a colon and a blank, which are part of it.
 pub const PIN: &str = "12:34 56";
@@ -199,10 +204,67 @@ pub fn request<'a>(sent: &'a Sent, alg: KeyManagement) -> CekRequest<'a> {
 
 /// Returns whether `cek` is the one that was sent: it opens what that one has sealed.
 pub fn is_the_cek(cek: &dyn Cek, sent: &Sent, enc: ContentEncryption) -> bool {
-    let own = HostCek::new(enc, Zeroizing::new(sent.cek.clone())).expect("a CEK");
-    let sealed = own.encrypt(b"aad", b"plaintext");
-    cek.decrypt(&sealed.iv, b"aad", &sealed.ciphertext, &sealed.tag)
+    let (iv, ciphertext, tag) = seal(enc, &sent.cek, b"aad", b"plaintext");
+    cek.decrypt(&iv, b"aad", &ciphertext, &tag)
         .is_ok_and(|plaintext| plaintext.as_bytes() == b"plaintext")
+}
+
+/// Seals with a key of the test's own: the engine has no way to pass one in. Returns IV, ciphertext
+/// and tag.
+pub fn seal(
+    enc: ContentEncryption,
+    cek: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let mut iv = vec![0; enc.iv_len()];
+    random::fill(&mut iv);
+    let (ciphertext, mut tag) = match enc {
+        ContentEncryption::A128Gcm => gcm::<Aes128>(cek, &iv, aad, plaintext),
+        ContentEncryption::A192Gcm => gcm::<Aes192>(cek, &iv, aad, plaintext),
+        ContentEncryption::A256Gcm => gcm::<Aes256>(cek, &iv, aad, plaintext),
+        ContentEncryption::A128CbcHs256 => cbc::<Aes128, Hmac<Sha256>>(cek, &iv, aad, plaintext),
+        ContentEncryption::A192CbcHs384 => cbc::<Aes192, Hmac<Sha384>>(cek, &iv, aad, plaintext),
+        ContentEncryption::A256CbcHs512 => cbc::<Aes256, Hmac<Sha512>>(cek, &iv, aad, plaintext),
+        other => panic!("{other}"),
+    };
+    tag.truncate(enc.tag_len());
+    (iv, ciphertext, tag)
+}
+
+fn gcm<C>(key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> (Vec<u8>, Vec<u8>)
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+{
+    let mut text = plaintext.to_vec();
+    let cipher = AesGcm::<C, U12>::new_from_slice(key).expect("a key");
+    let iv = iv.try_into().expect("an IV");
+    let tag = cipher.encrypt_inout_detached(iv, aad, text.as_mut_slice().into()).expect("a tag");
+    (text, tag.to_vec())
+}
+
+/// RFC 7518 section 5.2.2.1.
+fn cbc<C, M>(key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> (Vec<u8>, Vec<u8>)
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
+    M: Mac + KeyInit,
+{
+    let (mac_key, enc_key) = key.split_at(key.len() / 2);
+    let mut text = plaintext.to_vec();
+    let padding = 16 - text.len() % 16;
+    text.resize(text.len() + padding, padding as u8);
+    let mut previous: [u8; 16] = iv.try_into().expect("an IV");
+    let cipher = C::new_from_slice(enc_key).expect("a key");
+    for block in text.chunks_mut(16) {
+        block.iter_mut().zip(previous).for_each(|(byte, mask)| *byte ^= mask);
+        let block: &mut Array<u8, U16> = block.try_into().expect("a block");
+        cipher.encrypt_block(block);
+        previous = (*block).into();
+    }
+    let mac = <M as KeyInit>::new_from_slice(mac_key).expect("a key");
+    let al = (aad.len() as u64 * 8).to_be_bytes();
+    let mac = mac.chain_update(aad).chain_update(iv).chain_update(&text).chain_update(al);
+    (text, mac.finalize().into_bytes().to_vec())
 }
 
 /// Sends a CEK to `key`, and has it unwrapped.
@@ -211,4 +273,10 @@ pub fn round_trip(key: &dyn HardwareKey, alg: KeyManagement, enc: ContentEncrypt
     let sent = send(&public, alg, enc);
     let cek = key.unwrap_cek(&request(&sent, alg), enc).expect("the CEK");
     assert!(is_the_cek(&*cek, &sent, enc), "{alg} {enc}");
+}
+
+/// Decodes hexadecimal text.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().map(|digit| digit.to_digit(16).expect("hex") as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

@@ -33,8 +33,11 @@ use run::{Failure, fate_of};
 /// The longest RSA result, in bytes.
 const MAX_LEN: usize = MAX_RSA_BITS / 8;
 
+/// The place of the way of ECDH, after those of the four RSA-OAEP.
+const AGREEMENT: usize = 4;
+
 /// One remembered way for each algorithm: the four RSA-OAEP, ECDH, and each signature algorithm.
-const WAYS: usize = 5 + SignatureAlgorithm::ALL.len();
+const WAYS: usize = AGREEMENT + 1 + SignatureAlgorithm::ALL.len();
 
 /// A private key in the token.
 pub(super) struct Pkcs11Key {
@@ -340,6 +343,11 @@ impl Pkcs11Key {
         self.always_authenticate.then_some(&*self.connection)
     }
 
+    /// Returns whether the key has done ECDH with a known answer.
+    fn has_agreed(&self) -> bool {
+        self.ways[AGREEMENT].get().is_some()
+    }
+
     fn modulus_len(&self) -> Option<usize> {
         match &self.info.public {
             Some(PublicKey::Rsa(rsa)) => Some(rsa.modulus_len()),
@@ -402,9 +410,9 @@ fn index(alg: KeyAlgorithm) -> usize {
             Some(Hash::Sha256) => 1,
             Some(Hash::Sha384) => 2,
             Some(Hash::Sha512) => 3,
-            None => 4,
+            None => AGREEMENT,
         },
-        KeyAlgorithm::Sign(alg) => 5 + alg as usize,
+        KeyAlgorithm::Sign(alg) => AGREEMENT + 1 + alg as usize,
     }
 }
 

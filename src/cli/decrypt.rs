@@ -1,0 +1,41 @@
+//! `hsm-jose decrypt`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Report, Setup, input, key};
+use crate::error::Result;
+use crate::jose::base64url;
+
+/// Decrypt a JWE with the key its kid names
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  hsm-jose decrypt message.jwe > message.txt")]
+pub struct Args {
+    /// The key of a token that names none; it contradicts none that does
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// The JWE, in any serialization [default: stdin]
+    pub file: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(&self, setup: Setup) -> Result<Report> {
+        let token = input::read_token(self.file.as_deref())?;
+        let engine = setup.engine()?;
+        let decrypted = engine.decrypt(&token, self.key.as_deref())?;
+        let plaintext = decrypted.plaintext.as_bytes();
+        let json = json!({
+            "plaintext": base64url::encode(plaintext),
+            "header": decrypted.header.members(),
+            "key": decrypted.key,
+            "kid": decrypted.kid,
+            "keystore": decrypted.keystore,
+            "support": key::place(&decrypted.support),
+        });
+        let mut report = Report::new("", json);
+        report.text = plaintext.to_vec();
+        report.notes.extend(key::step_on_host(&decrypted.support));
+        Ok(report)
+    }
+}

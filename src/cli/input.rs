@@ -1,0 +1,117 @@
+//! What comes in: files and stdin, never more than a bound.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::jose::serialization::MAX_TOKEN_LEN;
+
+/// The largest key or JWK Set file, in bytes.
+pub(crate) const MAX_KEYS: usize = 1024 * 1024;
+
+/// The largest content that is signed or encrypted, in bytes: three quarters of a token, less its
+/// other parts.
+pub(crate) const MAX_CONTENT: usize = MAX_TOKEN_LEN / 4 * 3 - 64 * 1024;
+
+/// The first buffer for what tells no length, or a large one; most tokens fit.
+const FIRST_READ: usize = 64 * 1024;
+
+/// Reads a file, or stdin where `path` is `-` or not given; at most `max` bytes.
+///
+/// The buffer is zeroized, and so is each smaller one that it replaces while the input goes on.
+pub(crate) fn read(path: Option<&Path>, max: usize) -> Result<Zeroizing<Vec<u8>>> {
+    read_or(path, max, Error::Usage)
+}
+
+/// As [`read`], with `too_long` making the error of an input over `max`.
+fn read_or(
+    path: Option<&Path>,
+    max: usize,
+    too_long: fn(String) -> Error,
+) -> Result<Zeroizing<Vec<u8>>> {
+    match path.filter(|path| *path != Path::new("-")) {
+        None => {
+            let stdin = std::io::stdin().lock();
+            if stdin.is_terminal() {
+                eprintln!("reading from the terminal, end with Ctrl-D");
+            }
+            read_bounded(stdin, "stdin", max, max, too_long)
+        }
+        Some(path) => {
+            let (file, shown) = open(path)?;
+            let length = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+            let expected = usize::try_from(length).unwrap_or(max).min(max);
+            // Of a pipe or a device the length is 0 and says nothing.
+            let expected = if expected == 0 { max } else { expected };
+            read_bounded(file, &shown, expected, max, too_long)
+        }
+    }
+}
+
+/// Returns a remark if others than the owner can read the file, which holds a secret.
+pub(crate) fn remark_on_access(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "others can read {} (mode {mode:04o}), which holds a private key: \
+             chmod 600 it, and remove it once it is no longer needed",
+            path.display()
+        )
+    })
+}
+
+/// Reads a token; white space around it is not part of it.
+pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    // With room for a line end. A token that is too long is refused as such, whoever finds it.
+    let token = read_or(path, MAX_TOKEN_LEN + 2, Error::Malformed)?;
+    Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+}
+
+/// Reads what is to be signed or encrypted: what still fits a token that is taken.
+pub(crate) fn read_content(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    read(path, MAX_CONTENT)
+}
+
+fn open(path: &Path) -> Result<(File, String)> {
+    let shown = path.display().to_string();
+    let file = File::open(path);
+    file.map(|file| (file, shown.clone()))
+        .map_err(|error| Error::Usage(format!("cannot read {shown}: {error}")))
+}
+
+fn read_bounded(
+    mut source: impl Read,
+    shown: &str,
+    expected: usize,
+    max: usize,
+    too_long: fn(String) -> Error,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; expected.min(FIRST_READ) + 1]);
+    let mut length = 0;
+    loop {
+        if length > expected {
+            return Err(too_long(format!(
+                "{shown} has more than {} bytes{}",
+                expected,
+                if expected < max { ": it grew while it was read" } else { ", the most taken" }
+            )));
+        }
+        if length == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; (length * 2).min(expected + 1)]);
+            larger[..length].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+        match source.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Usage(format!("cannot read {shown}: {error}"))),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}

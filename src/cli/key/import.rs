@@ -1,0 +1,56 @@
+//! `hsm-jose key import`
+
+use std::path::PathBuf;
+
+use super::super::input::{self, MAX_KEYS};
+use super::super::{Report, Setup};
+use super::{Named, report};
+use crate::error::{Error, Result};
+use crate::jose::jwk::PrivateJwk;
+use crate::jose::pkcs8;
+use crate::lifecycle::{ImportRequest, import};
+
+/// Put a known private key into the device and write its public JWK
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Put a known private key into the device and write its public JWK: for test \
+                  vectors and migrations.\n\nIt is recorded as imported, because its private half \
+                  has been outside a device; production refuses to use it unless it was imported \
+                  with --waiver. Without --kid, a kid of the JWK is kept.",
+    after_help = "Example:\n  hsm-jose key import rfc7520-enc --from key.jwk --alg RSA-OAEP"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    named: Named,
+    /// The key: a private JWK, or PKCS#8 in PEM or DER; - is stdin
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Why it may serve in production; recorded
+    #[arg(long, value_name = "TEXT")]
+    waiver: Option<String>,
+}
+
+impl Args {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
+        if self.waiver.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(Error::Usage("--waiver needs a reason, and who decided it".into()));
+        }
+        let bytes = input::read(Some(&self.from), MAX_KEYS)?;
+        let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let parsed = if is_json { PrivateJwk::parse(&bytes) } else { pkcs8::parse(&bytes) };
+        let private = parsed.map_err(|error| {
+            Error::Usage(format!("no private key in {}: {error}", self.from.display()))
+        })?;
+        drop(bytes);
+        let keystore = setup.keystores.open(self.named.keystore(setup)?)?;
+        let key = self.named.request(setup);
+        let request = ImportRequest { key, private, waiver: self.waiver.clone() };
+        let mut report = report(&import(&setup.keyring, keystore.as_ref(), &request)?)?;
+        report.notes.extend(input::remark_on_access(&self.from));
+        if setup.config.is_production() && self.waiver.is_none() {
+            let note = "production refuses to use this key: it was imported without --waiver";
+            report.notes.push(note.into());
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,74 @@
+//! `hsm-jose key show`
+
+use serde_json::{Value, json};
+
+use super::super::{Report, Setup};
+use crate::error::Result;
+use crate::keyring::{KeyEntry, KeyRef, KeyVersion};
+use crate::lifecycle::published;
+
+/// Show all that the keyring knows of a key
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Show all that the keyring knows of a key, and what `key destroy --confirm` wants \
+                  for each version. No device is asked.",
+    after_help = "Example:\n  hsm-jose key show issuer-sig"
+)]
+pub(crate) struct Args {
+    /// The key's name
+    name: String,
+}
+
+impl Args {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
+        let keyring = setup.keyring.read()?;
+        let key = keyring.named(&self.name)?;
+        let algs: Vec<&str> = key.algs.iter().map(|alg| alg.name()).collect();
+        let mut text = format!("{}  {}  {}\n", key.name, verb(key), algs.join(" "));
+        let mut confirmations = Vec::new();
+        for version in &key.versions {
+            text.push_str(&details(key, version));
+            confirmations.push(confirmation(version));
+        }
+        Ok(Report::new(text, json!({ "key": key, "confirm": confirmations })))
+    }
+}
+
+fn verb(key: &KeyEntry) -> &'static str {
+    match key.purpose {
+        crate::jose::alg::Purpose::Decrypt => "decrypts",
+        crate::jose::alg::Purpose::Sign => "signs",
+    }
+}
+
+fn details(key: &KeyEntry, version: &KeyVersion) -> String {
+    let mut text =
+        format!("version {}  {}  since {}\n", version.version, version.state, version.created);
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {value}\n"));
+    if let Some(kid) = &version.kid {
+        line("kid", kid);
+    }
+    line("keystore", &version.keystore);
+    line("locator", &version.locator.to_string());
+    line("provenance", version.provenance.name());
+    if let Some(waiver) = &version.waiver {
+        line("waiver", waiver);
+    }
+    for what in &version.unproven {
+        line("unproven", what);
+    }
+    line("confirm", &confirmation(version));
+    let found = version.kid.as_deref().map(|kid| KeyRef { key, version, kid });
+    if let Some(jwk) = found.and_then(published) {
+        line("jwk", &Value::Object(jwk.to_members()).to_string());
+    }
+    text
+}
+
+/// What `key destroy --confirm` wants for a version.
+fn confirmation(version: &KeyVersion) -> String {
+    match &version.public {
+        Some(public) => public.key.thumbprint(),
+        None => version.locator.to_string(),
+    }
+}

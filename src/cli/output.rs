@@ -1,0 +1,185 @@
+//! What leaves the program: results to stdout, everything else to stderr, and the exit status.
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+
+/// The schema of the JSON that `--json` writes.
+const SCHEMA: u64 = 1;
+
+/// Exit status of a check that found something.
+const FOUND: u8 = 7;
+
+/// The result of a command, known to be good.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What stdout gets without `--json`, byte for byte.
+    pub text: Vec<u8>,
+    /// What stdout gets with `--json`; `schema` is added.
+    pub json: Map<String, Value>,
+    /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
+    pub notes: Vec<String>,
+    /// A check found something: exit status 7.
+    pub found: bool,
+}
+
+impl Report {
+    /// Makes a report of a text that ends in a newline, and the members of its JSON form.
+    pub fn new(text: impl Into<String>, json: Value) -> Self {
+        let mut text = text.into();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let json = match json {
+            Value::Object(members) => members,
+            other => Map::from_iter([("result".to_owned(), other)]),
+        };
+        Self { text: text.into_bytes(), json, ..Self::default() }
+    }
+
+    /// Makes a report of a token: just its octets, since other tools take a line's end for a part
+    /// of it; a terminal gets the line's end.
+    pub fn token(token: String, json: Value) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let mut report = Self::new("", json);
+        report.text = token.into_bytes();
+        if is_terminal {
+            report.text.push(b'\n');
+        }
+        report
+    }
+
+    /// Adds a remark.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+/// Writes what a command answered and returns the exit status.
+pub(super) fn finish(outcome: Result<Report>, as_json: bool) -> ExitCode {
+    match outcome {
+        Ok(mut report) => {
+            if as_json && !report.notes.is_empty() {
+                report.json.insert("notes".to_owned(), json!(report.notes));
+            }
+            let status = if report.found { FOUND } else { 0 };
+            let bytes = if as_json { json_line(report.json) } else { report.text };
+            if !as_json {
+                report.notes.iter().for_each(|note| complain(&format!("note: {note}")));
+            }
+            match write_stdout(&bytes) {
+                Ok(()) => ExitCode::from(status),
+                Err(error) => fail(&error, as_json),
+            }
+        }
+        Err(error) => fail(&error, as_json),
+    }
+}
+
+/// Writes what clap says: help and version to stdout, errors to stderr, as JSON if that was asked.
+pub(super) fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return match write_stdout(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, false),
+        };
+    }
+    let as_json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    if as_json {
+        let message = text.trim_start_matches("error: ").lines();
+        let message: Vec<&str> =
+            message.map(str::trim).take_while(|line| !line.is_empty()).collect();
+        complain_json("usage", &message.join(" "), hint("usage"));
+    } else {
+        complain(text.trim_end());
+    }
+    ExitCode::from(2)
+}
+
+fn fail(error: &Error, as_json: bool) -> ExitCode {
+    let code = error.code();
+    if as_json {
+        complain_json(code, &error.to_string(), hint(code));
+    } else {
+        complain(&format!("error: {error}"));
+        // A usage error says itself what would be right.
+        if code != "usage" {
+            complain(&format!("hint: {}", hint(code)));
+        }
+    }
+    ExitCode::from(status(code))
+}
+
+/// The exit status of an error code, as the documentation of the command line lists them.
+fn status(code: &str) -> u8 {
+    match code {
+        "usage" | "config" | "unsupported" | "key_not_as_asked" => 2,
+        "malformed" | "policy" | "decryption_failed" | "signature_invalid" | "claim" => 3,
+        "key_not_found" | "key_ambiguous" => 4,
+        "pin_refused" | "pin_locked" | "pin_unavailable" => 5,
+        "device_unavailable" | "device_error" => 6,
+        _ => 1,
+    }
+}
+
+/// What to do next, for each code.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "usage" => "--help of the command tells its arguments",
+        "config" => "`hsm-jose config check` looks at the whole configuration",
+        "unsupported" => "`hsm-jose doctor` lists what each keystore supports",
+        "key_not_as_asked" => {
+            "the device does not give this guarantee: `hsm-jose doctor` tells more"
+        }
+        "policy" => "`hsm-jose policy explain` tells what is allowed",
+        "malformed" => "`hsm-jose inspect` shows what can be read of the token",
+        "decryption_failed" => {
+            "the token was damaged, or made for another key; more is not told on purpose"
+        }
+        "signature_invalid" => "see that the issuer's present keys are among the trusted ones",
+        "claim" => "see the context's `open` in the configuration, and this machine's clock",
+        "key_not_found" => "`hsm-jose key list` lists the keys",
+        "key_ambiguous" => "name the key more closely, by its id",
+        "pin_refused" => {
+            "put the right PIN where the configuration says it is, before the next attempt: \
+             tokens lock after a few"
+        }
+        "pin_locked" => "the token's security officer can set a new PIN",
+        "pin_unavailable" => "see `pin` of the keystore in the configuration",
+        "device_unavailable" | "device_error" => "`hsm-jose doctor` asks every keystore",
+        _ => "-v tells what was done before",
+    }
+}
+
+fn json_line(mut members: Map<String, Value>) -> Vec<u8> {
+    members.insert("schema".to_owned(), SCHEMA.into());
+    let mut line = Value::Object(members).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+fn write_stdout(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        // The reader has what it wanted.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Error::Io(format!("cannot write to stdout: {error}"))),
+    }
+}
+
+fn complain_json(code: &str, message: &str, hint: &str) {
+    let error = json!({ "error": { "code": code, "message": message, "hint": hint } });
+    complain(&error.to_string());
+}
+
+/// Writes a line to stderr; where that fails there is nobody left to tell.
+fn complain(line: &str) {
+    writeln!(std::io::stderr().lock(), "{line}").unwrap_or_default();
+}

@@ -1,0 +1,60 @@
+//! Values of arguments.
+
+use clap::ValueEnum;
+
+use crate::error::Error;
+use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+
+/// How a JWE or JWS is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Dots and base64url
+    #[default]
+    Compact,
+    /// JSON with one recipient or signature
+    Flattened,
+    /// JSON with any number of them
+    General,
+}
+
+impl Format {
+    /// Refuses the JSON serializations.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn only_compact(self) -> Result<(), Error> {
+        match self {
+            Self::Compact => Ok(()),
+            Self::Flattened | Self::General => Err(Error::Usage(
+                "the JSON serializations are not in this release; use --format compact".into(),
+            )),
+        }
+    }
+}
+
+pub(super) fn key_alg(name: &str) -> Result<KeyAlgorithm, String> {
+    one_of(KeyAlgorithm::from_name(name), KeyAlgorithm::all().map(KeyAlgorithm::name))
+}
+
+pub(super) fn jwe_alg(name: &str) -> Result<KeyManagement, String> {
+    let all = KeyManagement::ALL.iter().map(|alg| alg.name());
+    one_of(KeyManagement::from_name(name), all)
+}
+
+pub(super) fn jwe_enc(name: &str) -> Result<ContentEncryption, String> {
+    let all = ContentEncryption::ALL.iter().map(|enc| enc.name());
+    one_of(ContentEncryption::from_name(name), all)
+}
+
+pub(super) fn jws_alg(name: &str) -> Result<SignatureAlgorithm, String> {
+    let all = SignatureAlgorithm::ALL.iter().map(|alg| alg.name());
+    one_of(SignatureAlgorithm::from_name(name), all)
+}
+
+pub(super) fn curve(name: &str) -> Result<Curve, String> {
+    one_of(Curve::from_name(name), Curve::ALL.iter().map(|curve| curve.name()))
+}
+
+fn one_of<T>(value: Option<T>, names: impl Iterator<Item = &'static str>) -> Result<T, String> {
+    value.ok_or_else(|| format!("this build has {}", names.collect::<Vec<_>>().join(", ")))
+}

@@ -1,0 +1,228 @@
+//! The configuration: a TOML file without secrets, only with where to find them.
+//!
+//! [`Config`] is plain data that has been checked in itself. Whether keystores answer, keys exist
+//! and trust files can be read is found by whoever uses them, and by `config check`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::secret::PinSource;
+
+mod check;
+mod pin;
+mod raw;
+
+pub use crate::policy::{Audience, Nesting, Profile};
+
+/// The schema of the configuration file that this build reads.
+pub const SCHEMA: i64 = 1;
+
+/// The largest configuration file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// A checked configuration. Paths are absolute, or relative to the working directory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Whether this is production.
+    pub environment: Environment,
+    /// `[keystore.NAME]`: the devices.
+    pub keystores: BTreeMap<String, KeystoreConfig>,
+    /// `[keyring] file`: `keyring.json` beside the configuration unless given.
+    pub keyring: PathBuf,
+    /// `[policy]`: what commands outside a context produce and take.
+    pub policy: PolicyConfig,
+    /// `[context.NAME]`: the kinds of token.
+    pub contexts: BTreeMap<String, ContextConfig>,
+    /// `[recipient.NAME]`: whom tokens are sealed to.
+    pub recipients: BTreeMap<String, RecipientConfig>,
+    lines: BTreeMap<String, usize>,
+}
+
+/// Where the configuration is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Software tokens, imported keys and PINs from environment variables are allowed.
+    Test,
+    /// They are not.
+    Production,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeystoreConfig {
+    /// `type = "pkcs11"`.
+    Pkcs11(Pkcs11Settings),
+    /// `type = "memory"`: software keys that live as long as the process. NO SECURITY.
+    Memory,
+}
+
+/// `[keystore.NAME]` with `type = "pkcs11"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pkcs11Settings {
+    /// The vendor's module, a shared library.
+    pub module: PathBuf,
+    /// The token's label, or an RFC 7512 URI of the token.
+    pub token: String,
+    /// Where the PIN is.
+    pub pin: PinSource,
+    /// At most this many sessions at once, 8 unless given: one keeps the login, the others work.
+    pub sessions: usize,
+    /// Allows raw RSA in the token with OAEP decoding on the host.
+    pub host_oaep: bool,
+}
+
+/// `[policy]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// The named profile.
+    pub profile: Profile,
+    /// Narrows the JWE algs of the profile.
+    pub jwe_alg: Option<Vec<KeyManagement>>,
+    /// Narrows the JWE encs of the profile.
+    pub jwe_enc: Option<Vec<ContentEncryption>>,
+    /// Narrows the JWS algs of the profile.
+    pub jws_alg: Option<Vec<SignatureAlgorithm>>,
+}
+
+/// `[context.NAME]`: what a kind of token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextConfig {
+    /// How signature and encryption nest.
+    pub nesting: Nesting,
+    /// The `typ` that is written and required, on the JWT itself.
+    pub typ: Option<String>,
+    /// The `cty` that is written and required.
+    pub cty: Option<String>,
+    /// Clock skew that is tolerated, in seconds.
+    pub skew: Option<u64>,
+    /// The largest token, in bytes.
+    pub size: Option<usize>,
+    /// How tokens of this kind are made.
+    pub seal: Option<SealConfig>,
+    /// How tokens of this kind are taken.
+    pub open: Option<OpenConfig>,
+}
+
+/// `[context.NAME.seal]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealConfig {
+    /// The `iss` that is written; there unless the nesting is [`Nesting::Jwe`].
+    pub issuer: Option<String>,
+    /// The `aud` that is written; there unless the nesting is [`Nesting::Jwe`].
+    pub audience: Option<Audience>,
+    /// The name of the signing key; there unless the nesting is [`Nesting::Jwe`].
+    pub sign: Option<String>,
+    /// The JWE algs in order of preference; empty only if the nesting is [`Nesting::Jws`].
+    pub encrypt: Vec<KeyManagement>,
+    /// The JWE encs in order of preference; empty only if the nesting is [`Nesting::Jws`].
+    pub content: Vec<ContentEncryption>,
+    /// From `iat` to `exp`, in seconds; there unless the nesting is [`Nesting::Jwe`].
+    pub lifetime: Option<u64>,
+}
+
+/// `[context.NAME.open]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenConfig {
+    /// The `aud` that must be there; given unless the nesting is [`Nesting::Jwe`].
+    pub audience: Option<String>,
+    /// The `iss` values that are accepted; `None` leaves it to the trust file's keys.
+    pub issuers: Option<Vec<String>>,
+    /// A JWK Set of the accepted issuers; there unless the nesting is [`Nesting::Jwe`].
+    pub trust: Option<PathBuf>,
+    /// Names of the decryption keys; empty only if the nesting is [`Nesting::Jws`].
+    pub decrypt: Vec<String>,
+    /// The JWE algs that are taken; `None` means the profile's.
+    pub encrypt: Option<Vec<KeyManagement>>,
+    /// The JWE encs that are taken; `None` means the profile's.
+    pub content: Option<Vec<ContentEncryption>>,
+    /// The JWS algs that are taken; `None` means the profile's.
+    pub sign: Option<Vec<SignatureAlgorithm>>,
+    /// The longest time from `iat` to `exp`, in seconds.
+    pub lifetime: Option<u64>,
+}
+
+/// `[recipient.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientConfig {
+    /// A file with the recipient's public JWK Set.
+    pub jwks: PathBuf,
+    /// The recipient's `aud` value.
+    pub audience: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Config`], with the file's name and, where it is about a place, its line and column.
+    pub fn load(path: &Path) -> Result<Self> {
+        let unreadable =
+            |error| Error::Config(format!("cannot read configuration {}: {error}", path.display()));
+        let length = fs::metadata(path).map_err(unreadable)?.len();
+        if length > MAX_FILE {
+            return Err(Error::Config(format!(
+                "configuration {} has {length} bytes, expected at most {MAX_FILE}",
+                path.display()
+            )));
+        }
+        Self::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Checks the text of a configuration as if it were read from `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        check::config(&check::Source { path, text })
+    }
+
+    /// Finds the configuration file: `given` (`--config`), `$HSM_JOSE_CONFIG`, `./hsm-jose.toml`,
+    /// `$XDG_CONFIG_HOME/hsm-jose/config.toml`, `/etc/hsm-jose/config.toml`.
+    ///
+    /// The first two are taken whether or not the file is there: one that was named and is not
+    /// there is an error, never a reason to look elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all places if there is none.
+    pub fn find(given: Option<&Path>) -> Result<PathBuf> {
+        let named = given.map(Path::to_path_buf).or_else(|| environment_path("HSM_JOSE_CONFIG"));
+        if let Some(path) = named {
+            return Ok(path);
+        }
+        let user = environment_path("XDG_CONFIG_HOME")
+            .or_else(|| environment_path("HOME").map(|home| home.join(".config")));
+        let mut places = vec![PathBuf::from("hsm-jose.toml")];
+        places.extend(user.map(|directory| directory.join("hsm-jose/config.toml")));
+        places.push(PathBuf::from("/etc/hsm-jose/config.toml"));
+        if let Some(path) = places.iter().find(|path| path.is_file()) {
+            return Ok(path.clone());
+        }
+        let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+        Err(Error::Config(format!(
+            "no configuration: neither --config nor HSM_JOSE_CONFIG is given, and there is no {}",
+            places.join(", ")
+        )))
+    }
+
+    /// Returns the line of a dotted path of the file, such as `context.id_token.seal.sign`: for
+    /// messages about keystores, key names, trust files and recipients.
+    pub fn line(&self, path: &str) -> Option<usize> {
+        self.lines.get(path).copied()
+    }
+
+    /// Returns whether software tokens, imported keys without waiver and the like are refused.
+    pub fn is_production(&self) -> bool {
+        self.environment == Environment::Production
+    }
+}
+
+fn environment_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}

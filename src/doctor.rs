@@ -1,0 +1,368 @@
+//! A report on every keystore and key: reachable, logged in, what each does and where the steps
+//! run, and what an operator should look at.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::backend::{HardwareKey, KeyShape, Keystore, Support};
+use crate::error::{Error, Result};
+use crate::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::jose::jwk::PublicKey;
+use crate::keyring::{KeyRef, Keyring};
+use crate::keystores::Keystores;
+use crate::lifecycle::orphans;
+
+/// The whole report.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Every keystore of the configuration.
+    pub keystores: Vec<KeystoreReport>,
+    /// Every serving key of the keyring.
+    pub keys: Vec<KeyReport>,
+    /// What an operator should look at, the most serious first.
+    pub findings: Vec<Finding>,
+}
+
+/// One keystore.
+#[derive(Debug, Serialize)]
+pub struct KeystoreReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether it is reachable and logged in.
+    pub healthy: bool,
+    /// What the device says of itself: manufacturer, model, serial, version, label.
+    pub device: String,
+    /// Whether its keys are files that can be copied.
+    pub software: bool,
+    /// What it does, found by doing it.
+    pub algorithms: Vec<AlgorithmReport>,
+}
+
+/// What a keystore or key does with one algorithm.
+#[derive(Debug, Serialize)]
+pub struct AlgorithmReport {
+    /// The `alg`.
+    pub alg: KeyAlgorithm,
+    /// The kind of key.
+    pub key: String,
+    /// `hardware`, `host-assisted` or `no`.
+    pub support: &'static str,
+    /// The mechanism, the step on the host, or the reason.
+    pub how: String,
+}
+
+/// One serving key.
+#[derive(Debug, Serialize)]
+pub struct KeyReport {
+    /// Its name.
+    pub name: String,
+    /// The kid of its version.
+    pub kid: String,
+    /// The keystore that holds it.
+    pub keystore: String,
+    /// What it did when asked for a known answer.
+    pub algorithms: Vec<AlgorithmReport>,
+    /// What the device did not prove of it.
+    pub unproven: Vec<String>,
+}
+
+/// How serious a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something does not work.
+    Error,
+    /// Something works and should not be left as it is.
+    Warning,
+    /// Something to know.
+    Note,
+}
+
+/// One thing to look at.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// How serious it is.
+    pub severity: Severity,
+    /// A stable word for the kind of finding.
+    pub id: &'static str,
+    /// The keystore or key.
+    pub subject: String,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Examines every keystore and every serving key. A keystore that cannot be opened is a finding,
+/// not an end.
+pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
+    let mut report = Report { keystores: Vec::new(), keys: Vec::new(), findings: Vec::new() };
+    for name in keystores.names() {
+        match keystores.open(name) {
+            Ok(keystore) => report.keystore(name, &*keystore, keyring),
+            Err(error) => report.unreachable(name, &error),
+        }
+    }
+    for found in keyring.versions().filter(|found| found.version.state.serves()) {
+        // A keystore that cannot be opened has been reported, once.
+        if let Ok(keystore) = keystores.open(&found.version.keystore) {
+            report.key(found, &*keystore);
+        }
+    }
+    report.findings.sort_by_key(|finding| finding.severity);
+    report
+}
+
+impl Report {
+    /// Returns whether there is nothing that should be acted on: notes do not count.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Note)
+    }
+
+    fn find(
+        &mut self,
+        severity: Severity,
+        id: &'static str,
+        subject: &str,
+        what: String,
+        fix: &str,
+    ) {
+        self.findings.push(Finding {
+            severity,
+            id,
+            subject: subject.into(),
+            what,
+            fix: fix.into(),
+        });
+    }
+
+    fn unreachable(&mut self, name: &str, error: &Error) {
+        let fix =
+            "see the message; the module, the token and the PIN's source are in the configuration";
+        self.find(Severity::Error, "keystore-unreachable", name, error.to_string(), fix);
+        self.keystores.push(KeystoreReport {
+            name: name.into(),
+            healthy: false,
+            device: String::new(),
+            software: false,
+            algorithms: Vec::new(),
+        });
+    }
+
+    fn keystore(&mut self, name: &str, keystore: &dyn Keystore, keyring: &Keyring) {
+        let healthy = match keystore.health() {
+            Ok(()) => true,
+            Err(error) => {
+                let fix = "check the device and the way to it";
+                self.find(Severity::Error, "keystore-unhealthy", name, error.to_string(), fix);
+                false
+            }
+        };
+        let device = match keystore.describe() {
+            Ok(device) => device,
+            Err(error) => return self.unreachable(name, &error.into()),
+        };
+        if device.software {
+            let what = "a software token: its keys are files that can be copied".to_owned();
+            self.find(
+                Severity::Note,
+                "software-token",
+                name,
+                what,
+                "use a hardware device in production",
+            );
+        }
+        for warning in &device.warnings {
+            let fix = "see the device's documentation";
+            self.find(Severity::Warning, "device-warning", name, warning.clone(), fix);
+        }
+        let algorithms = if healthy { self.algorithms(name, keystore) } else { Vec::new() };
+        if healthy {
+            self.disagreements(name, keystore, keyring);
+        }
+        self.keystores.push(KeystoreReport {
+            name: name.into(),
+            healthy,
+            device: format!(
+                "{} {} serial {} version {} label {:?}",
+                device.manufacturer, device.model, device.serial, device.version, device.label
+            ),
+            software: device.software,
+            algorithms,
+        });
+    }
+
+    /// Asks the device for every algorithm, with a key made for the purpose.
+    fn algorithms(&mut self, name: &str, keystore: &dyn Keystore) -> Vec<AlgorithmReport> {
+        let mut algorithms = Vec::new();
+        let mut host_steps = BTreeMap::new();
+        for (alg, shape) in probes() {
+            match keystore.supports(alg, shape) {
+                Ok(support) => {
+                    if let Support::HostAssisted { step, .. } = &support {
+                        let algs: &mut Vec<_> = host_steps.entry(*step).or_default();
+                        if !algs.contains(&alg.name()) {
+                            algs.push(alg.name());
+                        }
+                    }
+                    algorithms.push(AlgorithmReport::new(alg, shape.to_string(), support));
+                }
+                Err(error) => {
+                    let what = format!("{alg} with {shape}: {error}");
+                    self.find(Severity::Error, "probe-failed", name, what, "check the device");
+                }
+            }
+        }
+        for (step, algs) in host_steps {
+            let what = format!("{}: {step}", algs.join(", "));
+            let fix = "SECURITY.md says what it means; an algorithm that runs whole in the device has none";
+            self.find(Severity::Note, "host-step", name, what, fix);
+        }
+        algorithms
+    }
+
+    fn disagreements(&mut self, name: &str, keystore: &dyn Keystore, keyring: &Keyring) {
+        let found = match orphans(keyring, keystore) {
+            Ok(found) => found,
+            Err(error) => {
+                let what = error.to_string();
+                return self.find(
+                    Severity::Error,
+                    "listing-failed",
+                    name,
+                    what,
+                    "check the device",
+                );
+            }
+        };
+        for pending in found.pending {
+            let what = format!(
+                "an interrupted command left key {} at {}, {}",
+                pending.name,
+                pending.locator,
+                if pending.in_device { "made in the device" } else { "not made yet" }
+            );
+            let fix = "run the same command again with --if-absent: it completes the key";
+            self.find(Severity::Warning, "pending-key", name, what, fix);
+        }
+        for (key, kid) in found.missing {
+            let what = format!("key {key} (kid {kid}) is in the keyring and not in the device");
+            self.find(
+                Severity::Error,
+                "missing-key",
+                name,
+                what,
+                "restore it from the device's backup",
+            );
+        }
+        for unknown in found.unknown {
+            let what = format!(
+                "the device has a key at {} that the keyring does not know",
+                unknown.locator
+            );
+            let fix = "adopt it (`key adopt`), or see who made it";
+            self.find(Severity::Note, "unknown-key", name, what, fix);
+        }
+    }
+
+    fn key(&mut self, found: KeyRef<'_>, keystore: &dyn Keystore) {
+        let (name, version) = (&found.key.name, found.version);
+        let public = version.public.as_ref().map(|jwk| &jwk.key);
+        let key = match public.map_or_else(
+            || keystore.find(&version.locator),
+            |public| keystore.find_with_public(&version.locator, public),
+        ) {
+            Ok(key) => key,
+            Err(error) => {
+                let fix = "restore it from the device's backup, or destroy the entry";
+                return self.find(Severity::Error, "key-not-found", name, error.to_string(), fix);
+            }
+        };
+        self.check_public(name, &*key, public);
+        let mut algorithms = Vec::new();
+        for alg in &found.key.algs {
+            match key.support(*alg) {
+                Ok(Support::No { reason }) => {
+                    let what = format!("the key does not do {alg}: {reason}");
+                    let fix = "make another key, or change the keystore's configuration";
+                    self.find(Severity::Error, "key-unusable", name, what, fix);
+                }
+                Ok(support) => {
+                    let kind = public.map(|key| KeyShape::of(key).to_string()).unwrap_or_default();
+                    algorithms.push(AlgorithmReport::new(*alg, kind, support));
+                }
+                Err(error) => {
+                    let what = error.to_string();
+                    self.find(Severity::Error, "key-failed", name, what, "check the device");
+                }
+            }
+        }
+        for weak in &key.info().weak {
+            let what = format!("the device says of the key: {weak}");
+            let fix = "rotate to a key that is generated here";
+            self.find(Severity::Warning, "weak-key", name, what, fix);
+        }
+        self.keys.push(KeyReport {
+            name: name.clone(),
+            kid: found.kid.to_owned(),
+            keystore: version.keystore.clone(),
+            algorithms,
+            unproven: key.info().unproven.clone(),
+        });
+    }
+
+    /// A key that was swapped for another at the same place is the worst that can be found.
+    fn check_public(&mut self, name: &str, key: &dyn HardwareKey, known: Option<&PublicKey>) {
+        let told = key.info().public.as_ref();
+        if told.zip(known).is_some_and(|(told, known)| told != known) {
+            let what = "the device's key is not the one the keyring knows: its public half differs"
+                .to_owned();
+            let fix = "find out who replaced it before it is used again";
+            self.find(Severity::Error, "key-replaced", name, what, fix);
+        }
+    }
+}
+
+impl AlgorithmReport {
+    fn new(alg: KeyAlgorithm, key: String, support: Support) -> Self {
+        let (support, how) = match support {
+            Support::Hardware { mechanism } => ("hardware", mechanism.to_owned()),
+            Support::HostAssisted { mechanism, step } => {
+                ("host-assisted", format!("{mechanism}, then {step}"))
+            }
+            Support::No { reason } => ("no", reason),
+        };
+        Self { alg, key, support, how }
+    }
+}
+
+/// Every algorithm, with the smallest key that shows it.
+fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
+    const RSA: KeyShape = KeyShape::Rsa { bits: 2048 };
+    let unwrap = KeyManagement::ALL.iter().flat_map(|alg| {
+        let curves = Curve::ALL.iter().filter(|curve| alg.is_ecdh() && curve.agrees());
+        let shapes = curves.map(|curve| KeyShape::Curve(*curve));
+        let rsa = (!alg.is_ecdh()).then_some(RSA);
+        shapes.chain(rsa).map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
+    });
+    // One of the two names of Ed25519 is enough.
+    let names = SignatureAlgorithm::ALL.iter().filter(|alg| **alg != SignatureAlgorithm::Ed25519);
+    let sign = names.map(|alg| {
+        let shape = alg.curve().map_or(RSA, KeyShape::Curve);
+        (KeyAlgorithm::Sign(*alg), shape)
+    });
+    unwrap.chain(sign)
+}
+
+/// Refuses a report that has something to act on, for callers that want an error.
+///
+/// # Errors
+/// [`Error::Check`] with the number of findings.
+pub fn verdict(report: &Report) -> Result<()> {
+    let count = report.findings.iter().filter(|f| f.severity != Severity::Note).count();
+    match count {
+        0 => Ok(()),
+        count => Err(Error::Check(format!("{count} findings need attention"))),
+    }
+}

@@ -1,0 +1,190 @@
+//! The keys that an engine serves: the keyring with a handle to each key's device, found once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::backend::HardwareKey;
+use crate::error::{Error, Result};
+use crate::jose::alg::{KeyKind, Purpose};
+use crate::jwe::{self, Decrypted, JweToken};
+use crate::jwt::OuterKeys;
+use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, MAX_CANDIDATES};
+use crate::keystores::Keystores;
+
+/// Every key of a keyring that serves (active or retiring), ready to be used from any thread.
+#[derive(Debug)]
+pub(crate) struct ServedKeys {
+    keys: Vec<ServedKey>,
+    by_kid: HashMap<String, usize>,
+    active: HashMap<String, usize>,
+    keystores: Keystores,
+}
+
+/// One serving version of a key.
+#[derive(Debug)]
+pub(crate) struct ServedKey {
+    pub(crate) entry: KeyEntry,
+    pub(crate) kid: String,
+    version: KeyVersion,
+    kind: KeyKind,
+    handle: OnceLock<Arc<dyn HardwareKey>>,
+}
+
+impl ServedKeys {
+    pub(crate) fn new(keyring: &Keyring, keystores: Keystores) -> Self {
+        let keys: Vec<_> = keyring.versions().filter_map(ServedKey::of).collect();
+        let kids = keys.iter().enumerate();
+        let by_kid = kids.map(|(index, key)| (key.kid.clone(), index)).collect();
+        let active = keys.iter().enumerate().filter(|(_, key)| key.is_active());
+        let active = active.map(|(index, key)| (key.name().to_owned(), index)).collect();
+        Self { keys, by_kid, active, keystores }
+    }
+
+    pub(crate) fn keystores(&self) -> &Keystores {
+        &self.keystores
+    }
+
+    /// Opens the keystores of all keys and finds each key.
+    pub(crate) fn connect(&self) -> Result<()> {
+        self.keys.iter().try_for_each(|key| self.handle(key).map(drop))
+    }
+
+    /// Finds the active version of a name.
+    pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
+        let Some(index) = self.active.get(name) else {
+            return Err(Error::KeyNotFound(format!(
+                "no key named {name:?} with an active version"
+            )));
+        };
+        let key = &self.keys[*index];
+        match key.entry.purpose == purpose {
+            true => Ok(key),
+            false => Err(Error::Usage(wrong_purpose(key))),
+        }
+    }
+
+    /// Returns the device's handle of a key: found at the first use, compared with the keyring,
+    /// then kept.
+    pub(crate) fn handle<'k>(&self, key: &'k ServedKey) -> Result<&'k dyn HardwareKey> {
+        if let Some(handle) = key.handle.get() {
+            return Ok(&**handle);
+        }
+        let ServedKey { entry, version, kid, .. } = key;
+        let found = self.keystores.key(KeyRef { key: entry, version, kid })?;
+        Ok(&**key.handle.get_or_init(|| found))
+    }
+
+    /// Decrypts with the key that the token's `kid` names, or with the candidates of `names`
+    /// (active, then retiring) where it names none. `None` for `names` means any key.
+    pub(crate) fn decrypt_with(
+        &self,
+        token: JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<(Decrypted, &ServedKey)> {
+        let chosen = match token.header.kid() {
+            Some(kid) => vec![self.by_kid(kid, &token, names)?],
+            None => self.candidates(&token, names)?,
+        };
+        let handles = chosen.iter().map(|key| self.handle(key)).collect::<Result<Vec<_>>>()?;
+        let decrypted = jwe::decrypt(token, &handles)?;
+        let key = chosen[decrypted.key_index];
+        Ok((decrypted, key))
+    }
+
+    fn by_kid(
+        &self,
+        kid: &str,
+        token: &JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<&ServedKey> {
+        let Some(key) = self.by_kid.get(kid).map(|index| &self.keys[*index]) else {
+            return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
+        };
+        if key.entry.purpose != Purpose::Decrypt {
+            return Err(Error::Policy(wrong_purpose(key)));
+        }
+        if names.is_some_and(|names| !names.contains(&key.entry.name)) {
+            return Err(Error::Policy(format!(
+                "the token names kid {kid:?}, a version of {}, which is not a key to be used here",
+                key.name()
+            )));
+        }
+        if !token.fits(&key.entry.algs, key.kind) {
+            return Err(Error::Policy(format!(
+                "key {} is not for {} with this token",
+                key.name(),
+                token.alg
+            )));
+        }
+        Ok(key)
+    }
+
+    fn candidates(
+        &self,
+        token: &JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<Vec<&ServedKey>> {
+        let is_meant = |key: &&ServedKey| {
+            names.is_none_or(|names| names.contains(&key.entry.name))
+                && key.entry.purpose == Purpose::Decrypt
+        };
+        let mut fitting: Vec<_> = self
+            .keys
+            .iter()
+            .filter(is_meant)
+            .filter(|key| token.fits(&key.entry.algs, key.kind))
+            .collect();
+        fitting.sort_by_key(|key| !key.is_active());
+        if fitting.is_empty() {
+            return Err(Error::KeyNotFound(format!(
+                "the token names no kid, and no key to be used here fits {}",
+                token.alg
+            )));
+        }
+        if names.is_none() && fitting.len() > MAX_CANDIDATES {
+            return Err(Error::KeyAmbiguous(format!(
+                "the token names no kid, and {} keys fit {}; name one",
+                fitting.len(),
+                token.alg
+            )));
+        }
+        fitting.truncate(MAX_CANDIDATES);
+        Ok(fitting)
+    }
+}
+
+impl OuterKeys for ServedKeys {
+    fn decrypt(&self, token: JweToken<'_>, names: &[String]) -> Result<Decrypted> {
+        self.decrypt_with(token, Some(names)).map(|(decrypted, _)| decrypted)
+    }
+}
+
+impl ServedKey {
+    fn of(found: KeyRef<'_>) -> Option<Self> {
+        let KeyRef { key, version, kid } = found;
+        let kind = version.public.as_ref()?.key.kind();
+        version.state.serves().then(|| Self {
+            entry: key.clone(),
+            kid: kid.to_owned(),
+            version: version.clone(),
+            kind,
+            handle: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    fn is_active(&self) -> bool {
+        self.version.state == KeyState::Active
+    }
+}
+
+fn wrong_purpose(key: &ServedKey) -> String {
+    let does = match key.entry.purpose {
+        Purpose::Decrypt => "decrypts",
+        Purpose::Sign => "signs",
+    };
+    format!("key {} only {does}: a key has one purpose", key.name())
+}

@@ -1,0 +1,266 @@
+//! The protected header of a JWE or JWS: parsed once, strictly, and believed by nobody before
+//! policy has seen it.
+
+use serde_json::{Map, Value};
+
+use super::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use super::jwk::{MAX_KID_LEN, PublicPoint};
+use super::{base64url, json};
+use crate::error::{Error, Result};
+
+/// The longest protected header taken, in bytes after decoding. A header with a certificate chain
+/// of five (`x5c`) stays under it.
+pub const MAX_HEADER_LEN: usize = 16 * 1024;
+
+/// The longest `apu` or `apv` taken, in bytes after decoding: they go into a hash, and profiles that
+/// use them (OpenID4VP, ISO 18013-7) stay under 256.
+pub const MAX_PARTY_INFO_LEN: usize = 1024;
+
+/// A protected header: a JSON object without duplicate members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    members: Map<String, Value>,
+}
+
+/// The members that key agreement adds to a JWE header (RFC 7518 section 4.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// `epk`: the sender's ephemeral key. Not yet checked to lie on its curve.
+    pub epk: PublicPoint,
+    /// `apu`, decoded; empty if absent.
+    pub apu: Vec<u8>,
+    /// `apv`, decoded; empty if absent.
+    pub apv: Vec<u8>,
+}
+
+impl Header {
+    /// Decodes and parses a header as it stands in a token.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object,
+    /// duplicate members, a member of the wrong type, a `crit` that RFC 7515 section 4.1.11 does
+    /// not allow.
+    pub fn parse(protected: &str) -> Result<Self> {
+        // Four characters for three bytes: what is longer need not be decoded to be refused.
+        if protected.len() > MAX_HEADER_LEN.div_ceil(3) * 4 {
+            return Err(malformed(format!("over {MAX_HEADER_LEN} bytes")));
+        }
+        let decoded = base64url::decode(protected.as_bytes()).map_err(malformed)?;
+        let header = Self { members: json::parse_object(&decoded).map_err(malformed)? };
+        header.check_types()?;
+        Ok(header)
+    }
+
+    /// Makes a header to be sent.
+    pub fn of(members: Map<String, Value>) -> Self {
+        Self { members }
+    }
+
+    /// Encodes the header as it stands in a token.
+    pub fn encode(&self) -> String {
+        let mut json = Vec::with_capacity(128);
+        // invariant: a map of JSON values always serializes, and a Vec takes every byte.
+        let _ = serde_json::to_writer(&mut json, &self.members);
+        base64url::encode(&json)
+    }
+
+    /// Returns all members.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// Returns whether a member is present.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Returns `alg` as it stands; empty if absent, which no algorithm is called.
+    pub fn alg(&self) -> &str {
+        self.text("alg").unwrap_or_default()
+    }
+
+    /// Returns `enc` as it stands; empty if absent.
+    pub fn enc(&self) -> &str {
+        self.text("enc").unwrap_or_default()
+    }
+
+    /// Returns `kid`: an opaque map key, nothing else.
+    pub fn kid(&self) -> Option<&str> {
+        self.text("kid")
+    }
+
+    /// Returns `typ` as it stands.
+    pub fn typ(&self) -> Option<&str> {
+        self.text("typ")
+    }
+
+    /// Returns `cty` as it stands.
+    pub fn cty(&self) -> Option<&str> {
+        self.text("cty")
+    }
+
+    /// Returns the names in `crit`; empty if absent.
+    pub fn crit(&self) -> impl Iterator<Item = &str> {
+        let names = self.members.get("crit").and_then(Value::as_array);
+        names.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Returns the JWE `alg`, if this build knows it.
+    pub fn key_management(&self) -> Option<KeyManagement> {
+        KeyManagement::from_name(self.alg())
+    }
+
+    /// Returns the JWE `enc`, if this build knows it.
+    pub fn content_encryption(&self) -> Option<ContentEncryption> {
+        ContentEncryption::from_name(self.enc())
+    }
+
+    /// Returns the JWS `alg`, if this build knows it.
+    pub fn signature_algorithm(&self) -> Option<SignatureAlgorithm> {
+        SignatureAlgorithm::from_name(self.alg())
+    }
+
+    /// Reads `epk`, `apu` and `apv`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a missing or misformed `epk`, one with a private member, an `apu` or
+    /// `apv` that is not strict base64url or is over [`MAX_PARTY_INFO_LEN`].
+    pub fn agreement(&self) -> Result<Agreement> {
+        let Some(Value::Object(epk)) = self.members.get("epk") else {
+            return Err(malformed("epk is missing or not an object"));
+        };
+        if epk.contains_key("d") {
+            return Err(malformed("epk holds a private key"));
+        }
+        let epk =
+            PublicPoint::from_members(epk).map_err(|error| malformed(format!("epk: {error}")))?;
+        Ok(Agreement { epk, apu: self.party_info("apu")?, apv: self.party_info("apv")? })
+    }
+
+    fn party_info(&self, name: &str) -> Result<Vec<u8>> {
+        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let info = base64url::decode(text.as_bytes())
+            .map_err(|error| malformed(format!("{name} is {error}")))?;
+        if info.len() > MAX_PARTY_INFO_LEN {
+            return Err(malformed(format!("{name} is over {MAX_PARTY_INFO_LEN} bytes")));
+        }
+        Ok(info)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.members.get(name).and_then(Value::as_str)
+    }
+
+    fn check_types(&self) -> Result<()> {
+        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv"] {
+            if self.members.get(name).is_some_and(|value| !value.is_string()) {
+                return Err(malformed(format!("{name} is not a string")));
+            }
+        }
+        if self.alg().is_empty() {
+            return Err(malformed("alg is missing"));
+        }
+        let is_bad = |kid: &str| kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control);
+        if self.kid().is_some_and(is_bad) {
+            return Err(malformed(format!(
+                "kid is over {MAX_KID_LEN} bytes or has control characters"
+            )));
+        }
+        self.check_crit()
+    }
+
+    /// RFC 7515 section 4.1.11: not empty, no name twice, no name of the specification itself, and
+    /// every name a member of this header.
+    fn check_crit(&self) -> Result<()> {
+        let Some(crit) = self.members.get("crit") else { return Ok(()) };
+        let Some(names) = crit.as_array().filter(|names| !names.is_empty()) else {
+            return Err(malformed("crit is not an array with members"));
+        };
+        for (index, name) in names.iter().enumerate() {
+            let Some(text) = name.as_str() else {
+                return Err(malformed("crit names something that is not a string"));
+            };
+            if SPECIFIED.contains(&text) || names[..index].contains(name) || !self.has(text) {
+                return Err(malformed(
+                    "crit names a member twice, one that is absent, or one of the specification",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The header parameters that RFC 7515, 7516 and 7518 define, which `crit` must not name.
+const SPECIFIED: [&str; 20] = [
+    "alg", "enc", "zip", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty",
+    "crit", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c",
+];
+
+fn malformed(what: impl std::fmt::Display) -> Error {
+    Error::Malformed(format!("protected header: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Header> {
+        Header::parse(&base64url::encode(json.as_bytes()))
+    }
+
+    #[test]
+    fn what_rfc_7515_section_4_forbids_is_malformed() {
+        let cases = [
+            r#"{}"#,
+            r#"[]"#,
+            r#""alg""#,
+            r#"{"alg":1}"#,
+            r#"{"alg":""}"#,
+            r#"{"alg":"ES256","alg":"ES256"}"#,
+            r#"{"alg":"ES256","kid":7}"#,
+            r#"{"alg":"ES256","kid":"a\nb"}"#,
+            r#"{"alg":"ES256","typ":null}"#,
+            r#"{"alg":"ES256","crit":[]}"#,
+            r#"{"alg":"ES256","crit":"exp"}"#,
+            r#"{"alg":"ES256","crit":[1]}"#,
+            r#"{"alg":"ES256","crit":["exp"]}"#,
+            r#"{"alg":"ES256","crit":["alg"]}"#,
+            r#"{"alg":"ES256","exp":1,"crit":["exp","exp"]}"#,
+            r#"{"alg":"ES256","x":{"y":1,"y":2}}"#,
+        ];
+        for case in cases {
+            assert!(matches!(parse(case), Err(Error::Malformed(_))), "{case}");
+        }
+        assert_eq!(
+            parse(r#"{"alg":"ES256","exp":1,"crit":["exp"]}"#).unwrap().crit().collect::<Vec<_>>(),
+            ["exp"]
+        );
+    }
+
+    #[test]
+    fn size_is_bounded_before_decoding() {
+        let long = format!(r#"{{"alg":"ES256","x":"{}"}}"#, "x".repeat(1024 * 1024));
+        assert!(parse(&long).unwrap_err().to_string().contains("over 16384 bytes"));
+        let kid = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(MAX_KID_LEN + 1));
+        assert!(parse(&kid).unwrap_err().to_string().contains("kid"));
+    }
+
+    #[test]
+    fn a_private_or_misformed_epk_is_malformed() {
+        let coordinate = base64url::encode(&[1; 32]);
+        let good = format!(r#"{{"kty":"EC","crv":"P-256","x":"{coordinate}","y":"{coordinate}"}}"#);
+        let header =
+            |epk: &str| parse(&format!(r#"{{"alg":"ECDH-ES","epk":{epk}}}"#)).unwrap().agreement();
+        assert_eq!(header(&good).unwrap().apu, b"");
+        for bad in [
+            good.replace("}", r#","d":"AQ"}"#),
+            good.replace("P-256", "P-384"),
+            good.replace("EC", "OKP"),
+            good.replace(r#""y""#, r#""z""#),
+            "null".into(),
+            "[]".into(),
+        ] {
+            assert!(matches!(header(&bad), Err(Error::Malformed(_))), "{bad}");
+        }
+    }
+}

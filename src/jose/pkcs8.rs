@@ -1,0 +1,193 @@
+//! Private keys in PKCS#8 (RFC 5208, RFC 5958), and in the older forms that OpenSSL still writes:
+//! PKCS#1 (RFC 8017 appendix A.1.2) and SEC 1 (RFC 5915).
+
+use aws_lc_rs::agreement;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use pkcs1::RsaPrivateKey;
+use pkcs8::der::asn1::{OctetStringRef, UintRef};
+use pkcs8::der::{Decode, SecretDocument};
+use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
+use sec1::EcPrivateKey;
+use zeroize::Zeroizing;
+
+use super::alg::Curve;
+use super::jwk::{JwkError, PrivateJwk, PrivateParts};
+use super::jwk::{PublicJwk, PublicKey, PublicPoint, RsaPublic};
+
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// Reads a private key, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
+///
+/// The public half is computed from the private one.
+///
+/// # Errors
+/// Says which form was expected; nothing of the key is quoted.
+pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN"))
+    else {
+        return parse_der(bytes);
+    };
+    // `openssl ecparam -genkey` writes the curve in a block of its own, before the key.
+    let start = text.rfind("-----BEGIN").unwrap_or_default();
+    let (label, document) = SecretDocument::from_pem(&text[start..])
+        .map_err(|_| JwkError("the PEM text cannot be read".into()))?;
+    match label {
+        "PRIVATE KEY" => pkcs8_key(document.as_bytes()),
+        "RSA PRIVATE KEY" => rsa_key(document.as_bytes()),
+        "EC PRIVATE KEY" => sec1_key(document.as_bytes()),
+        _ => Err(JwkError(format!(
+            "PEM of {label:?}, expected \"PRIVATE KEY\" (PKCS#8, not encrypted); \
+             convert with: openssl pkcs8 -topk8 -nocrypt"
+        ))),
+    }
+}
+
+fn parse_der(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    // The three forms have nothing in common that one could be taken for another.
+    if PrivateKeyInfoRef::try_from(der).is_ok() {
+        pkcs8_key(der)
+    } else if RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok() {
+        rsa_key(der)
+    } else if EcPrivateKey::from_der(der).is_ok() {
+        sec1_key(der)
+    } else {
+        Err(JwkError("neither PEM, nor PKCS#8, PKCS#1 or SEC 1 in DER; is it encrypted?".into()))
+    }
+}
+
+fn pkcs8_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let info = PrivateKeyInfoRef::try_from(der)
+        .map_err(|_| JwkError("the PKCS#8 private key cannot be read".into()))?;
+    let key = info.private_key.as_bytes();
+    match info.algorithm.oid {
+        RSA => rsa_key(key),
+        EC => ec_key(named_curve(info.algorithm.parameters_oid().ok())?, key),
+        X25519 => scalar_key(Curve::X25519, key_octets(key)?),
+        ED25519 => scalar_key(Curve::Ed25519, key_octets(key)?),
+        other => Err(JwkError(format!("key of type {other}, not in this build"))),
+    }
+}
+
+fn sec1_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let key = EcPrivateKey::from_der(der)
+        .map_err(|_| JwkError("the EC private key cannot be read".into()))?;
+    ec_key(named_curve(key.parameters.and_then(|parameters| parameters.named_curve()))?, der)
+}
+
+fn named_curve(oid: Option<ObjectIdentifier>) -> Result<Curve, JwkError> {
+    match oid {
+        Some(P256) => Ok(Curve::P256),
+        Some(P384) => Ok(Curve::P384),
+        Some(P521) => Ok(Curve::P521),
+        Some(other) => Err(JwkError(format!("EC key on the curve {other}, not in this build"))),
+        None => Err(JwkError("EC key without a named curve".into())),
+    }
+}
+
+fn rsa_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let key = RsaPrivateKey::<UintRef<'_>>::from_der(der)
+        .map_err(|_| JwkError("the RSA private key cannot be read".into()))?;
+    if key.other_prime_infos.is_some() {
+        return Err(JwkError("RSA key of more than two primes".into()));
+    }
+    let public = RsaPublic::new(key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
+    let secret = |number: UintRef<'_>| Zeroizing::new(number.as_bytes().to_vec());
+    Ok(PrivateJwk {
+        public: PublicJwk::bare(PublicKey::Rsa(public)),
+        private: PrivateParts::Rsa {
+            d: secret(key.private_exponent),
+            p: secret(key.prime1),
+            q: secret(key.prime2),
+            dp: secret(key.exponent1),
+            dq: secret(key.exponent2),
+            qi: secret(key.coefficient),
+        },
+    })
+}
+
+fn ec_key(curve: Curve, der: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let key = EcPrivateKey::from_der(der)
+        .map_err(|_| JwkError("the EC private key cannot be read".into()))?;
+    let made = scalar_key(curve, key.private_key)?;
+    let PublicKey::Point(point) = &made.public.key else {
+        return Err(JwkError("the EC private key has no public point".into()));
+    };
+    match key.public_key {
+        Some(public) if public != point.as_bytes() => {
+            Err(JwkError("the EC key's public half is not that of its private half".into()))
+        }
+        _ => Ok(made),
+    }
+}
+
+/// Unwraps the second octet string that RFC 8410 section 7 puts around the key.
+fn key_octets(der: &[u8]) -> Result<&[u8], JwkError> {
+    let octets = <&OctetStringRef>::from_der(der)
+        .map_err(|_| JwkError("the private key cannot be read".into()))?;
+    Ok(octets.as_bytes())
+}
+
+fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let Some(padding) = curve.field_len().checked_sub(scalar.len()) else {
+        return Err(JwkError(format!("a {curve} private key of the wrong length")));
+    };
+    let mut padded = Zeroizing::new(vec![0; curve.field_len()]);
+    padded[padding..].copy_from_slice(scalar);
+    let refused = || JwkError(format!("not a {curve} private key"));
+    let public = if curve == Curve::Ed25519 {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&padded).map_err(|_| refused())?;
+        pair.public_key().as_ref().to_vec()
+    } else {
+        let algorithm = match curve {
+            Curve::P384 => &agreement::ECDH_P384,
+            Curve::P521 => &agreement::ECDH_P521,
+            Curve::X25519 => &agreement::X25519,
+            _ => &agreement::ECDH_P256,
+        };
+        let private =
+            agreement::PrivateKey::from_private_key(algorithm, &padded).map_err(|_| refused())?;
+        private.compute_public_key().map_err(|_| refused())?.as_ref().to_vec()
+    };
+    Ok(PrivateJwk {
+        public: PublicJwk::bare(PublicKey::Point(PublicPoint::new(curve, public)?)),
+        private: PrivateParts::Scalar(padded),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The private key of RFC 8037 appendix A.1 in the form of RFC 8410 section 7.
+    const ED25519_PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+        -----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn the_public_half_is_computed() {
+        // The public key of RFC 8037 appendix A.2.
+        let key = parse(ED25519_PEM.as_bytes()).unwrap();
+        let PublicKey::Point(point) = &key.public.key else { panic!("a point") };
+        let x = super::super::base64url::encode(point.as_bytes());
+        assert_eq!(x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        assert_eq!(format!("{key:?}"), "PrivateJwk(Ed25519, redacted)");
+    }
+
+    #[test]
+    fn other_forms_are_named() {
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n\
+                         -----END ENCRYPTED PRIVATE KEY-----\n";
+        let message = parse(encrypted.as_bytes()).unwrap_err().to_string();
+        assert!(message.contains("ENCRYPTED") && message.contains("openssl"), "{message}");
+        assert!(parse(b"").is_err());
+        assert!(parse(b"{}").is_err());
+        let cut = ED25519_PEM.replace("MC4C", "MC4D");
+        assert!(parse(cut.as_bytes()).is_err());
+    }
+}

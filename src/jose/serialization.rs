@@ -1,0 +1,168 @@
+//! The compact serialization (RFC 7515 section 7.1, RFC 7516 section 7.1): split and joined
+//! strictly, with bounds on every part.
+
+use super::base64url;
+use crate::error::{Error, Result};
+
+/// The longest token taken outside a context, in bytes. A 16 MiB content makes a token of 22 MiB;
+/// there is no use of JOSE known to us beyond that.
+pub const MAX_TOKEN_LEN: usize = 32 * 1024 * 1024;
+
+/// A compact JWE, split and decoded; nothing in it has been believed yet.
+#[derive(Debug)]
+pub struct CompactJwe<'a> {
+    /// The protected header as received, in base64url: the additional authenticated data.
+    pub protected: &'a str,
+    /// The JWE Encrypted Key.
+    pub encrypted_key: Vec<u8>,
+    /// The JWE Initialization Vector.
+    pub iv: Vec<u8>,
+    /// The JWE Ciphertext.
+    pub ciphertext: Vec<u8>,
+    /// The JWE Authentication Tag.
+    pub tag: Vec<u8>,
+}
+
+/// A compact JWS, split and decoded; nothing in it has been believed yet.
+#[derive(Debug)]
+pub struct CompactJws<'a> {
+    /// The protected header as received, in base64url.
+    pub protected: &'a str,
+    /// The payload as received, in base64url; empty if the content is detached (appendix F).
+    pub payload: &'a str,
+    /// The JWS Signature.
+    pub signature: Vec<u8>,
+}
+
+/// Refuses a token longer than `max_len` bytes, or one that is not ASCII, and returns it as text.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn bounded(token: &[u8], max_len: usize) -> Result<&str> {
+    if token.len() > max_len {
+        return Err(Error::Malformed(format!(
+            "{} bytes, at most {max_len} are taken",
+            token.len()
+        )));
+    }
+    let text = std::str::from_utf8(token).ok().filter(|text| text.is_ascii());
+    text.ok_or_else(|| Error::Malformed("not a compact token: bytes outside ASCII".into()))
+}
+
+impl<'a> CompactJwe<'a> {
+    /// Splits a token into its five parts and decodes them.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another number of parts, an empty header, or a part that is not
+    /// strict base64url.
+    pub fn split(token: &'a str) -> Result<Self> {
+        let [protected, encrypted_key, iv, ciphertext, tag] = split(token)?;
+        Ok(Self {
+            protected,
+            encrypted_key: decode(encrypted_key, "encrypted key")?,
+            iv: decode(iv, "initialization vector")?,
+            ciphertext: decode(ciphertext, "ciphertext")?,
+            tag: decode(tag, "authentication tag")?,
+        })
+    }
+}
+
+impl<'a> CompactJws<'a> {
+    /// Splits a token into its three parts; header and payload are decoded by their readers.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another number of parts, an empty header, or a signature that is
+    /// not strict base64url.
+    pub fn split(token: &'a str) -> Result<Self> {
+        let [protected, payload, signature] = split(token)?;
+        Ok(Self { protected, payload, signature: decode(signature, "signature")? })
+    }
+}
+
+/// Joins the parts of a compact JWE: the header is in base64url already, being the AAD.
+pub fn join_jwe(
+    protected: &str,
+    encrypted_key: &[u8],
+    iv: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
+) -> String {
+    let raw_len = encrypted_key.len() + iv.len() + ciphertext.len() + tag.len();
+    let mut token = String::with_capacity(protected.len() + raw_len * 4 / 3 + 12);
+    token.push_str(protected);
+    for part in [encrypted_key, iv, ciphertext, tag] {
+        token.push('.');
+        base64url::encode_append(part, &mut token);
+    }
+    token
+}
+
+/// Decodes one part of a token.
+///
+/// # Errors
+/// [`Error::Malformed`], naming the part.
+pub fn decode(part: &str, name: &str) -> Result<Vec<u8>> {
+    base64url::decode(part.as_bytes())
+        .map_err(|error| Error::Malformed(format!("the {name} is {error}")))
+}
+
+fn split<const N: usize>(token: &str) -> Result<[&str; N]> {
+    let mut parts = [""; N];
+    // One more than expected is enough to know: a token of a million dots costs no more.
+    let mut found = token.splitn(N + 1, '.');
+    for part in &mut parts {
+        *part = found.next().ok_or_else(|| wrong_parts::<N>(token))?;
+    }
+    if found.next().is_some() {
+        return Err(wrong_parts::<N>(token));
+    }
+    if parts[0].is_empty() {
+        return Err(Error::Malformed("the protected header is empty".into()));
+    }
+    Ok(parts)
+}
+
+fn wrong_parts<const N: usize>(token: &str) -> Error {
+    let count = token.split('.').count();
+    let kind = if N == 5 { "JWE" } else { "JWS" };
+    let hint = match (N, count) {
+        (5, 3) => "; this looks like a JWS: see verify",
+        (3, 5) => "; this looks like a JWE: see decrypt",
+        _ if token.starts_with('{') => "; this looks like a JSON serialization",
+        _ => "",
+    };
+    let parts = if count == 1 { "part" } else { "parts" };
+    Error::Malformed(format!("{count} {parts}, a compact {kind} has {N}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_counted() {
+        for token in ["", ".", "a.b.c", "a.b.c.d", "e30.e.e.e.e.e", "....", "e30....x!"] {
+            assert!(matches!(CompactJwe::split(token), Err(Error::Malformed(_))), "{token}");
+        }
+        assert!(CompactJwe::split("e30....").is_ok());
+        assert!(CompactJwe::split(&".".repeat(1_000_000)).is_err());
+        assert!(CompactJws::split("e30..").is_ok());
+        assert!(CompactJws::split("e30.e30").is_err());
+    }
+
+    #[test]
+    fn what_is_joined_splits_again() {
+        let token = join_jwe("e30", &[1, 2], &[3; 12], &[], &[4; 16]);
+        let jwe = CompactJwe::split(&token).unwrap();
+        assert_eq!((jwe.protected, &jwe.encrypted_key[..]), ("e30", &[1, 2][..]));
+        assert_eq!((jwe.iv.len(), jwe.ciphertext.len(), jwe.tag.len()), (12, 0, 16));
+    }
+
+    #[test]
+    fn length_and_alphabet_are_bounded() {
+        assert!(bounded(b"abc", 2).is_err());
+        assert!(bounded("é".as_bytes(), 10).is_err());
+        assert!(bounded(b"\xff", 10).is_err());
+        assert_eq!(bounded(b"abc", 3).unwrap(), "abc");
+    }
+}

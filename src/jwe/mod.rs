@@ -1,0 +1,25 @@
+//! JSON Web Encryption (RFC 7516): a content encrypted to a recipient's key.
+
+mod decrypt;
+mod encrypt;
+
+pub use decrypt::{Decrypted, JweToken, decrypt};
+pub use encrypt::{JweParameters, Recipient, choose, encrypt};
+
+use crate::jose::alg::{ContentEncryption, KeyManagement};
+use crate::primitives::concat_kdf;
+
+/// Returns the `OtherInfo` of an agreement and the length of the key it derives, in bytes
+/// (RFC 7518 section 4.6.2): the AlgorithmID is `enc` for direct agreement, `alg` with key wrap.
+fn agreement_info(
+    alg: KeyManagement,
+    enc: ContentEncryption,
+    apu: &[u8],
+    apv: &[u8],
+) -> (Vec<u8>, usize) {
+    let (algorithm_id, key_len) = match alg.key_wrap() {
+        Some(wrap) => (alg.name(), wrap.key_len()),
+        None => (enc.name(), enc.key_len()),
+    };
+    (concat_kdf::other_info(algorithm_id, apu, apv, key_len), key_len)
+}

@@ -1,0 +1,87 @@
+//! Says why a given token would be refused, as far as that can be said without any key.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::jose::header::Header;
+use crate::jwe::JweToken;
+use crate::jws::JwsToken;
+use crate::policy::{Context, Nesting, Policy, check_nested_cty, refuse_nested_cty};
+
+/// The verdict of policy on a token: what can be said without a key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// Whether policy would let the token reach a key.
+    pub accepted: bool,
+    /// What was checked, in order, and the reason where it ended.
+    pub steps: Vec<String>,
+}
+
+/// Walks the checks of a context that come before any key, and says where a token would be refused.
+pub fn explain(context: &Context, token: &[u8]) -> Explanation {
+    Explanation::of(|steps| in_context(context, token, steps))
+}
+
+/// As [`explain`], for the commands outside a context.
+pub fn explain_outside(policy: &Policy, token: &[u8]) -> Explanation {
+    let is_jwe = token.iter().filter(|byte| **byte == b'.').count() == 4;
+    Explanation::of(|steps| {
+        let header = match is_jwe {
+            true => JweToken::parse(token, &policy.jwe)?.header,
+            false => JwsToken::parse(token, &policy.jws)?.header,
+        };
+        allowed(&header, steps);
+        Ok(())
+    })
+}
+
+impl Explanation {
+    fn of(walk: impl FnOnce(&mut Vec<String>) -> Result<()>) -> Self {
+        let mut steps = Vec::new();
+        let outcome = walk(&mut steps);
+        if let Err(error) = &outcome {
+            steps.push(format!("refused: {error}"));
+        }
+        Self { accepted: outcome.is_ok(), steps }
+    }
+}
+
+fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Result<()> {
+    let rules = context.opening()?;
+    let lacking = || Error::Config(format!("context {} lacks rules for its nesting", context.name));
+    let header = match context.nesting {
+        Nesting::Jws => {
+            let header = JwsToken::parse(token, rules.jws.as_ref().ok_or_else(lacking)?)?.header;
+            context.check_typ(&header)?;
+            header
+        }
+        Nesting::JweOfJws => {
+            let header = JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.header;
+            check_nested_cty(&header)?;
+            header
+        }
+        Nesting::Jwe => {
+            let header = JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.header;
+            refuse_nested_cty(&header)?;
+            context.check_typ(&header)?;
+            header
+        }
+    };
+    allowed(&header, steps);
+    if context.nesting == Nesting::JweOfJws {
+        steps.push("what is inside is seen, and checked, only after decryption".into());
+    }
+    Ok(())
+}
+
+fn allowed(header: &Header, steps: &mut Vec<String>) {
+    steps.push("well formed, and of an allowed length".into());
+    steps.push(match header.enc() {
+        "" => format!("header allowed: alg {}", header.alg()),
+        enc => format!("header allowed: alg {}, enc {enc}", header.alg()),
+    });
+    steps.push(match header.kid() {
+        Some(_) => "names a kid: whether we hold it is for the keyring to say".into(),
+        None => "names no kid: the keys that fit would be tried".into(),
+    });
+}

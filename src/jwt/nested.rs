@@ -1,0 +1,162 @@
+//! The two lists of the engine as two functions: seal (sign, then encrypt) and open (decrypt, then
+//! verify, then check the claims).
+
+use crate::backend::HardwareKey;
+use crate::error::{Error, Result};
+use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::header::Header;
+use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
+use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
+use crate::policy::{Context, Nesting, OpenRules, check_nested_cty, refuse_nested_cty};
+
+use super::claims::Claims;
+
+/// Claims of an opened token: verified, or (in contexts that say so) only decrypted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Opened {
+    /// Signed by an issuer that the context trusts.
+    Verified(Verified<Claims>),
+    /// From a context whose nesting is `jwe`: nobody signed them.
+    Unsigned(DecryptedUnsigned),
+}
+
+/// Claims that were decrypted and that nobody signed: anyone who has the public key can have made
+/// them. They never become [`Verified`].
+#[derive(Debug)]
+pub struct DecryptedUnsigned {
+    claims: Claims,
+    header: Header,
+}
+
+/// Finds our keys for a JWE that policy has let through: the one its `kid` names, or the
+/// candidates.
+pub trait OuterKeys {
+    /// Decrypts with those keys.
+    ///
+    /// # Errors
+    /// As [`jwe::decrypt`]; [`Error::KeyNotFound`] if there is no key to try.
+    fn decrypt(&self, token: JweToken<'_>, names: &[String]) -> Result<Decrypted>;
+}
+
+/// Makes a token of `context`: stamps the claims, signs, encrypts, as its nesting says.
+///
+/// `signer` is the context's active signing key with its `kid` and `alg`; `recipient` the keys of
+/// whoever shall open it, and `audience` the name they registered.
+///
+/// # Errors
+/// [`Error::Claim`] for claims that contradict the context, [`Error::Policy`] if no key of the
+/// recipient fits, or a device fault.
+pub fn seal(
+    context: &Context,
+    claims: &Claims,
+    signer: Option<(&dyn HardwareKey, &str, SignatureAlgorithm)>,
+    recipients: &[Recipient],
+    audience: Option<&str>,
+    now: u64,
+) -> Result<String> {
+    let rules = context.sealing()?;
+    let content = zeroize::Zeroizing::new(claims.stamped(context, rules, audience, now)?);
+    let typ = Some(context.sent_typ());
+    let inner = match (context.nesting, signer) {
+        (Nesting::Jwe, _) => None,
+        (_, Some((key, kid, alg))) => {
+            let parameters = JwsParameters { alg, kid: Some(kid), typ, cty: None };
+            Some(zeroize::Zeroizing::new(jws::sign(key, &parameters, &content)?))
+        }
+        (_, None) => return Err(lacks(context, "a signing key")),
+    };
+    if let (Nesting::Jws, Some(token)) = (context.nesting, &inner) {
+        return Ok(token.to_string());
+    }
+    let algs = rules.algs.as_ref().ok_or_else(|| lacks(context, "JWE algorithms"))?;
+    let encs = rules.encs.as_ref().ok_or_else(|| lacks(context, "content encryptions"))?;
+    let (recipient, alg) = jwe::choose(recipients, algs)?;
+    let enc = encs.iter().next().ok_or_else(|| lacks(context, "content encryptions"))?;
+    let (typ, cty, content) = match &inner {
+        Some(token) => (None, Some("JWT"), token.as_bytes()),
+        None => (typ, None, &content[..]),
+    };
+    let parameters = JweParameters { alg, enc, typ, cty, apu: &[], apv: &[] };
+    jwe::encrypt(recipient, &parameters, content)
+}
+
+/// Opens a token of `context`: decrypts, verifies and checks the claims, as its nesting says. There
+/// is no way to the claims of a signed context around the signature.
+///
+/// # Errors
+/// Whatever refused it first: [`Error::Malformed`], [`Error::Policy`], [`Error::KeyNotFound`],
+/// [`Error::DecryptionFailed`], [`Error::SignatureInvalid`], [`Error::Claim`], or a device fault.
+pub fn open(
+    context: &Context,
+    token: &[u8],
+    keys: &dyn OuterKeys,
+    trusted: &TrustedKeys,
+    now: u64,
+) -> Result<Opened> {
+    let rules = context.opening()?;
+    if context.nesting == Nesting::Jws {
+        return verify(context, rules, token, trusted, now).map(Opened::Verified);
+    }
+    let jwe_rules = rules.jwe.as_ref().ok_or_else(|| lacks(context, "JWE rules"))?;
+    let outer = JweToken::parse(token, jwe_rules)?;
+    if context.nesting == Nesting::JweOfJws {
+        check_nested_cty(&outer.header)?;
+        let decrypted = keys.decrypt(outer, &rules.decrypt)?;
+        let inner = decrypted.plaintext.as_bytes();
+        return verify(context, rules, inner, trusted, now).map(Opened::Verified);
+    }
+    refuse_nested_cty(&outer.header)?;
+    context.check_typ(&outer.header)?;
+    let Decrypted { plaintext, header, .. } = keys.decrypt(outer, &rules.decrypt)?;
+    let claims = Claims::parse(plaintext.into_bytes())?;
+    claims.check(context, rules, None, now)?;
+    Ok(Opened::Unsigned(DecryptedUnsigned { claims, header }))
+}
+
+fn verify(
+    context: &Context,
+    rules: &OpenRules,
+    token: &[u8],
+    trusted: &TrustedKeys,
+    now: u64,
+) -> Result<Verified<Claims>> {
+    let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
+    let jws = JwsToken::parse(token, jws_rules)?;
+    context.check_typ(&jws.header)?;
+    if jws.header.has("cty") {
+        return Err(Error::Policy(
+            "the signed token has a cty: its payload would not be claims".into(),
+        ));
+    }
+    let verified = jws.verify(trusted)?;
+    let claims = Claims::parse(&verified.get()[..])?;
+    claims.check(context, rules, verified.key().iss.as_deref(), now)?;
+    Ok(verified.map(|_| claims))
+}
+
+impl Opened {
+    /// Returns the claims, however they came: for showing them, not for deciding on them.
+    pub fn claims(&self) -> &Claims {
+        match self {
+            Self::Verified(verified) => verified.get(),
+            Self::Unsigned(unsigned) => &unsigned.claims,
+        }
+    }
+}
+
+impl DecryptedUnsigned {
+    /// Returns the claims.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Returns the protected header, which the content's tag vouches for.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+fn lacks(context: &Context, what: &str) -> Error {
+    Error::Config(format!("context {} lacks {what}", context.name))
+}

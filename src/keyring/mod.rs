@@ -1,0 +1,372 @@
+//! The keyring: which keys there are, under which names and kids, and where each is in its device.
+//!
+//! A key has a name that stays; its versions have kids, states and locators. Nothing here is
+//! secret: private parts are in the devices, the file holds public keys and places.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::Locator;
+use crate::error::{Error, Result};
+use crate::jose::alg::{KeyAlgorithm, Purpose};
+use crate::jose::jwk::{MAX_KID_LEN, PublicJwk};
+
+mod check;
+mod file;
+
+pub use file::{KeyringFile, KeyringWriter};
+
+/// The schema of the keyring file that this build reads and writes.
+pub const SCHEMA: u64 = 1;
+
+/// How many keys are tried for a token that names none.
+pub const MAX_CANDIDATES: usize = 4;
+
+/// The longest name of a key, keystore, context or recipient, in bytes.
+pub const MAX_NAME_LEN: usize = 64;
+
+/// All keys of one keyring file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keyring {
+    schema: u64,
+    generation: u64,
+    pub(crate) keys: Vec<KeyEntry>,
+}
+
+/// A key: a name, what it is for, and its versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// The name: `[A-Za-z0-9._-]`, at most [`MAX_NAME_LEN`] characters. It stays through rotations.
+    pub name: String,
+    /// What the key is for.
+    pub purpose: Purpose,
+    /// The algorithms it is bound to: at least one, all of the purpose.
+    pub algs: Vec<KeyAlgorithm>,
+    /// The versions, oldest first.
+    pub versions: Vec<KeyVersion>,
+}
+
+/// One version of a key: one private key in one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyVersion {
+    /// Counted from 1.
+    pub version: u32,
+    /// The kid, at most [`MAX_KID_LEN`] bytes; only a pending version may have none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// The kid was chosen by the operator, and is not the RFC 7638 thumbprint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kid_given: bool,
+    /// Where the version is in its life.
+    pub state: KeyState,
+    /// When the version entered the keyring.
+    pub created: Timestamp,
+    /// The name of the keystore that holds the key.
+    pub keystore: String,
+    /// Where the key is in the keystore.
+    pub locator: Locator,
+    /// How the key came into the device.
+    pub provenance: Provenance,
+    /// Why an imported key may serve in production, in the words of who decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<String>,
+    /// Guarantees that the device did not prove, or that are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<String>,
+    /// The public half; only a pending version may have none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<PublicJwk>,
+}
+
+/// Where a version is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    /// Written down before the device made the key. Seen by nobody but a crash's successor.
+    Pending,
+    /// Signs, or is published for senders to encrypt to.
+    Active,
+    /// Replaced, but still decrypts, and its signatures still verify.
+    Retiring,
+    /// Does nothing any more.
+    Retired,
+}
+
+/// How a key came into its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// Made in the device by us.
+    Generated,
+    /// It was there: made by a vendor's tool, a ceremony or a clone.
+    Adopted,
+    /// Its private part was once outside.
+    Imported,
+}
+
+/// A point in time, in whole seconds, written as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(SystemTime);
+
+/// A version of a key that has a kid, with the key it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRef<'a> {
+    /// The key.
+    pub key: &'a KeyEntry,
+    /// The version.
+    pub version: &'a KeyVersion,
+    /// The version's kid.
+    pub kid: &'a str,
+}
+
+impl Keyring {
+    /// Returns how often the keyring was written; 0 for one that never was.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns the keys, in the order in which they entered.
+    pub fn keys(&self) -> &[KeyEntry] {
+        &self.keys
+    }
+
+    /// Finds a key by its name.
+    pub fn key(&self, name: &str) -> Option<&KeyEntry> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Finds the version with this kid, in any state but pending.
+    pub fn by_kid(&self, kid: &str) -> Option<KeyRef<'_>> {
+        self.versions().find(|found| found.kid == kid)
+    }
+
+    /// Finds the serving (active or retiring) version with this kid, for this purpose.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`] if there is none, it is retired, or it is for another purpose.
+    pub fn serving(&self, kid: &str, purpose: Purpose) -> Result<KeyRef<'_>> {
+        let Some(found) = self.by_kid(kid) else {
+            return Err(Error::KeyNotFound(format!("no key with kid {kid:?} in the keyring")));
+        };
+        if !found.version.state.serves() {
+            return Err(Error::KeyNotFound(format!(
+                "key {} (kid {kid:?}) is {}",
+                found.key.name, found.version.state
+            )));
+        }
+        found.for_purpose(purpose)
+    }
+
+    /// Finds the active version of the key with this name, for this purpose.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`] if there is no such key, it has no active version, or it is for
+    /// another purpose.
+    pub fn active(&self, name: &str, purpose: Purpose) -> Result<KeyRef<'_>> {
+        let key = self.named(name)?;
+        let mut versions = key.in_state(KeyState::Active);
+        versions.next().ok_or_else(|| no_version(key, "active"))?.for_purpose(purpose)
+    }
+
+    /// Lists what may decrypt a token that names no key: of the keys with these names, the active
+    /// versions, then the retiring ones, at most [`MAX_CANDIDATES`].
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`] if a name is unknown, or its key is not for decryption.
+    pub fn decryption_candidates<'a>(&'a self, names: &[&str]) -> Result<Vec<KeyRef<'a>>> {
+        let mut candidates = Vec::new();
+        for state in [KeyState::Active, KeyState::Retiring] {
+            for name in names {
+                for found in self.named(name)?.in_state(state) {
+                    candidates.push(found.for_purpose(Purpose::Decrypt)?);
+                }
+            }
+        }
+        candidates.truncate(MAX_CANDIDATES);
+        Ok(candidates)
+    }
+
+    /// Finds a key by its name, or says so.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`].
+    pub fn named(&self, name: &str) -> Result<&KeyEntry> {
+        self.key(name)
+            .ok_or_else(|| Error::KeyNotFound(format!("no key named {name:?} in the keyring")))
+    }
+
+    /// Iterates over every version that has a kid, in any state but pending.
+    pub fn versions(&self) -> impl Iterator<Item = KeyRef<'_>> {
+        self.keys.iter().flat_map(|key| {
+            key.versions.iter().filter_map(move |version| match version.state {
+                KeyState::Pending => None,
+                _ => Some(KeyRef { key, version, kid: version.kid.as_deref()? }),
+            })
+        })
+    }
+
+    pub(crate) fn key_mut(&mut self, name: &str) -> Option<&mut KeyEntry> {
+        self.keys.iter_mut().find(|key| key.name == name)
+    }
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self { schema: SCHEMA, generation: 0, keys: Vec::new() }
+    }
+}
+
+impl KeyEntry {
+    /// Returns whether the key is bound to `alg`, under either of its names.
+    pub fn allows(&self, alg: KeyAlgorithm) -> bool {
+        self.algs.iter().any(|own| own.is_same_as(alg))
+    }
+
+    /// Returns the active version, if there is one.
+    pub fn active(&self) -> Option<KeyRef<'_>> {
+        self.in_state(KeyState::Active).next()
+    }
+
+    /// Returns the pending version, if there is one.
+    pub fn pending(&self) -> Option<&KeyVersion> {
+        self.versions.iter().find(|version| version.state == KeyState::Pending)
+    }
+
+    fn in_state(&self, state: KeyState) -> impl Iterator<Item = KeyRef<'_>> {
+        let versions = self.versions.iter().filter(move |version| version.state == state);
+        versions
+            .filter_map(|version| Some(KeyRef { key: self, version, kid: version.kid.as_deref()? }))
+    }
+}
+
+impl<'a> KeyRef<'a> {
+    fn for_purpose(self, purpose: Purpose) -> Result<Self> {
+        if self.key.purpose == purpose {
+            return Ok(self);
+        }
+        let (is, asked) = match purpose {
+            Purpose::Decrypt => ("signing", "decrypt"),
+            Purpose::Sign => ("decryption", "sign"),
+        };
+        Err(Error::KeyNotFound(format!(
+            "key {} is for {is} and cannot {asked}; a key has one purpose",
+            self.key.name
+        )))
+    }
+}
+
+impl KeyState {
+    /// Returns whether a version in this state still works for somebody.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::Active | Self::Retiring)
+    }
+
+    /// Returns the name of the state, as it stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Provenance {
+    /// Returns the name of the provenance, as it stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Adopted => "adopted",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Timestamp {
+    /// Returns the present time, cut to whole seconds.
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since_epoch.map_or(0, |duration| duration.as_secs());
+        Self(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", humantime::format_rfc3339_seconds(self.0))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text).map(Self).map_err(|_| {
+            serde::de::Error::custom("a time is not RFC 3339 in UTC, as 2026-01-31T12:00:00Z")
+        })
+    }
+}
+
+/// Checks a name of a key, keystore, context or recipient.
+///
+/// # Errors
+/// [`Error::Usage`], naming what `what` is.
+pub fn check_name(what: &str, name: &str) -> Result<()> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=MAX_NAME_LEN).contains(&name.len()) && name.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{name:?} cannot name a {what}: use 1 to {MAX_NAME_LEN} of the characters A-Z a-z 0-9 . _ -"
+    )))
+}
+
+/// Checks a kid that an operator gives.
+///
+/// # Errors
+/// [`Error::Usage`] if it is empty, over [`MAX_KID_LEN`] bytes, or has control characters.
+pub fn check_kid(kid: &str) -> Result<()> {
+    if kid.is_empty() || kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control) {
+        return Err(Error::Usage(format!(
+            "a kid has 1 to {MAX_KID_LEN} bytes and no control characters"
+        )));
+    }
+    Ok(())
+}
+
+fn no_version(key: &KeyEntry, state: &str) -> Error {
+    let states: Vec<&str> = key.versions.iter().map(|version| version.state.name()).collect();
+    Error::KeyNotFound(format!(
+        "key {} has no {state} version (its versions are {})",
+        key.name,
+        states.join(", ")
+    ))
+}

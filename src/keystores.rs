@@ -1,0 +1,184 @@
+//! The keystores of a configuration, each opened once, when it is first needed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::backend::memory::MemoryKeystore;
+#[cfg(feature = "pkcs11")]
+use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
+use crate::backend::{BackendError, HardwareKey, Keystore};
+#[cfg(feature = "pkcs11")]
+use crate::config::Pkcs11Settings;
+use crate::config::{Config, KeystoreConfig};
+use crate::error::{Error, Result};
+use crate::keyring::{KeyRef, Provenance};
+
+/// The keystores of a configuration.
+///
+/// Opening one logs in. A PIN that was refused is not tried again for the life of this value:
+/// devices lock after a few attempts.
+#[derive(Debug)]
+pub struct Keystores {
+    is_production: bool,
+    slots: BTreeMap<String, Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// `None` for a keystore that the caller opened.
+    config: Option<KeystoreConfig>,
+    opened: Mutex<Option<std::result::Result<Arc<dyn Keystore>, Error>>>,
+}
+
+impl Keystores {
+    /// Takes the keystores of a configuration. Nothing is opened yet.
+    pub fn new(config: &Config) -> Self {
+        let slot = |config: &KeystoreConfig| Slot {
+            config: Some(config.clone()),
+            opened: Mutex::new(None),
+        };
+        let slots = config.keystores.iter().map(|(name, config)| (name.clone(), slot(config)));
+        Self { is_production: config.is_production(), slots: slots.collect() }
+    }
+
+    /// Takes keystores that the caller has opened; in production, no software tokens.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a software token in production; a device fault.
+    pub fn opened(keystores: Vec<Arc<dyn Keystore>>, is_production: bool) -> Result<Self> {
+        let mut slots = BTreeMap::new();
+        for keystore in keystores {
+            let name = keystore.name().to_owned();
+            if is_production {
+                refuse_software(&name, &*keystore)?;
+            }
+            slots.insert(name, Slot { config: None, opened: Mutex::new(Some(Ok(keystore))) });
+        }
+        Ok(Self { is_production, slots })
+    }
+
+    /// Iterates over the names, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.keys().map(String::as_str)
+    }
+
+    /// Returns the name of the one keystore there is.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none; [`Error::Usage`] with the names if there are more.
+    pub fn only(&self) -> Result<&str> {
+        let mut names = self.names();
+        match (names.next(), names.next()) {
+            (Some(name), None) => Ok(name),
+            (None, _) => Err(Error::Config("the configuration has no [keystore.NAME]".into())),
+            _ => {
+                let names: Vec<&str> = self.names().collect();
+                let names = names.join(", ");
+                Err(Error::Usage(format!("which keystore? --keystore is one of {names}")))
+            }
+        }
+    }
+
+    /// Opens a keystore, or returns it as it was opened before.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none of this name, or it is a software token in production;
+    /// else what the device, or the way to it, answered.
+    pub fn open(&self, name: &str) -> Result<Arc<dyn Keystore>> {
+        let Some(slot) = self.slots.get(name) else {
+            let names: Vec<&str> = self.names().collect();
+            return Err(Error::Config(format!(
+                "no [keystore.{name}] in the configuration, which has: {}",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            )));
+        };
+        // Held while opening, so that one login is made and not one for each thread.
+        let mut opened = slot.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = opened.as_ref() {
+            return result.clone();
+        }
+        let Some(config) = &slot.config else {
+            return Err(Error::Config(format!("keystore {name} is not open")));
+        };
+        let result = self.open_now(name, config);
+        let is_final = match &result {
+            Ok(_) => true,
+            Err(Error::Backend(error)) => {
+                matches!(error, BackendError::PinRefused { .. } | BackendError::PinLocked { .. })
+            }
+            Err(_) => false,
+        };
+        if is_final {
+            *opened = Some(result.clone());
+        }
+        result
+    }
+
+    /// Finds the private key of a version, and checks that it may serve and is the recorded one.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] for an imported key without a waiver in production; else as
+    /// [`Keystores::open`] and [`Keystore::find_with_public`].
+    pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
+        let version = found.version;
+        let is_waived = version.provenance != Provenance::Imported || version.waiver.is_some();
+        if self.is_production && !is_waived {
+            return Err(Error::Policy(format!(
+                "key {} (kid {:?}) was imported: its private part has been outside a device, and \
+                 in production it serves only if imported with --waiver",
+                found.key.name, found.kid
+            )));
+        }
+        let keystore = self.open(&version.keystore)?;
+        match &version.public {
+            Some(public) => Ok(keystore.find_with_public(&version.locator, &public.key)?),
+            None => Ok(keystore.find(&version.locator)?),
+        }
+    }
+
+    fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
+        let keystore = open_backend(name, config)?;
+        if self.is_production {
+            refuse_software(name, &*keystore)?;
+        }
+        Ok(keystore)
+    }
+}
+
+fn refuse_software(name: &str, keystore: &dyn Keystore) -> Result<()> {
+    if keystore.describe()?.software {
+        return Err(Error::Config(format!(
+            "keystore {name} is a software token: its keys are files that can be copied, and \
+             environment = \"production\" refuses it"
+        )));
+    }
+    Ok(())
+}
+
+fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
+    match config {
+        KeystoreConfig::Memory => Ok(Arc::new(MemoryKeystore::new(name))),
+        #[cfg(feature = "pkcs11")]
+        KeystoreConfig::Pkcs11(settings) => Ok(Arc::new(open_pkcs11(name, settings)?)),
+        #[cfg(not(feature = "pkcs11"))]
+        KeystoreConfig::Pkcs11(_) => Err(Error::Config(format!(
+            "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
+        ))),
+    }
+}
+
+/// Opens a PKCS#11 keystore by itself.
+#[cfg(feature = "pkcs11")]
+pub(crate) fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Pkcs11Keystore> {
+    // The text is not quoted: a URI may have a PIN in it, where none belongs.
+    let token = settings.token.parse();
+    let token = token.map_err(|error| Error::Config(format!("keystore {name}: token: {error}")))?;
+    Ok(Pkcs11Keystore::open(Pkcs11Config {
+        name: name.to_owned(),
+        module: settings.module.clone(),
+        token,
+        pin: settings.pin.clone(),
+        sessions: settings.sessions,
+        host_oaep: settings.host_oaep,
+    })?)
+}

@@ -1,0 +1,105 @@
+//! Keys that are in a device already. Nothing is changed there.
+
+use super::{Entered, KeyRequest, Outcome, prove};
+use crate::backend::{KeyInfo, KeyShape, Keystore, Locator};
+use crate::error::{Error, Result};
+use crate::jose::jwk::PublicJwk;
+use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, Provenance, Timestamp};
+
+/// A key of a device to be entered into the keyring.
+#[derive(Clone, Debug)]
+pub struct AdoptRequest {
+    /// What every way in needs.
+    pub key: KeyRequest,
+    /// Where the key is.
+    pub locator: Locator,
+    /// Its public half, for a device that does not tell it.
+    pub public: Option<PublicJwk>,
+}
+
+/// Enters a key that is in the device already, active, recorded as adopted.
+///
+/// It is made to do each of its algorithms with a known answer, which also proves that the public
+/// half is its own. What the device does not guarantee is recorded in [`KeyVersion::unproven`].
+///
+/// # Errors
+/// [`Error::Usage`] for a request that cannot be, a name or kid that is taken, or a public half
+/// that is missing; [`crate::backend::BackendError::Unsupported`] for an algorithm the key does not
+/// do; [`crate::backend::BackendError::Misconfigured`] for a public half that is another key's;
+/// [`crate::backend::BackendError::NotFound`] and [`crate::backend::BackendError::Ambiguous`] of
+/// the locator; else a device fault.
+pub fn adopt(
+    file: &KeyringFile,
+    keystore: &dyn Keystore,
+    request: &AdoptRequest,
+) -> Result<Entered> {
+    let purpose = request.key.check()?;
+    if file.read()?.key(&request.key.name).is_some() {
+        return Err(taken(&request.key.name));
+    }
+    let found = match &request.public {
+        Some(given) => keystore.find_with_public(&request.locator, &given.key)?,
+        None => keystore.find(&request.locator)?,
+    };
+    let info = found.info();
+    let Some(public) = info.public.clone() else {
+        return Err(Error::Usage(format!(
+            "keystore {} does not tell the public half of the key at {}: give it with \
+             --public FILE",
+            keystore.name(),
+            info.locator
+        )));
+    };
+    request.key.check_fit(public.kind())?;
+    if let Some(given) = &request.public {
+        super::jwks::check_claims(given, purpose, &request.key.algs)?;
+    }
+    let support = prove(found.as_ref(), &request.key.algs)?;
+    let kid = request.key.kid.clone();
+    let version = KeyVersion {
+        version: 1,
+        kid_given: kid.is_some(),
+        kid: Some(kid.unwrap_or_else(|| public.thumbprint())),
+        state: KeyState::Active,
+        created: Timestamp::now(),
+        keystore: keystore.name().to_owned(),
+        locator: info.locator.clone(),
+        provenance: Provenance::Adopted,
+        waiver: None,
+        unproven: doubts(info),
+        public: Some(PublicJwk::bare(public.clone())),
+    };
+    let mut writer = file.lock()?;
+    if writer.keyring().key(&request.key.name).is_some() {
+        return Err(taken(&request.key.name));
+    }
+    let entry = entry(&request.key, version.clone());
+    writer.change(|keyring| keyring.keys.push(entry))?;
+    Ok(Entered {
+        outcome: Outcome::Entered,
+        name: request.key.name.clone(),
+        algs: request.key.algs.clone(),
+        shape: KeyShape::of(&public),
+        version: Some(version),
+        support,
+    })
+}
+
+/// Makes the entry of a key with one version. The request has been checked to have an algorithm.
+pub(super) fn entry(request: &KeyRequest, version: KeyVersion) -> KeyEntry {
+    KeyEntry {
+        name: request.name.clone(),
+        purpose: request.algs[0].purpose(), // invariant: `KeyRequest::check` refuses none
+        algs: request.algs.clone(),
+        versions: vec![version],
+    }
+}
+
+/// Everything that is not as it would be for a key made here: not proved, or known to be weak.
+pub(super) fn doubts(info: &KeyInfo) -> Vec<String> {
+    info.weak.iter().chain(&info.unproven).cloned().collect()
+}
+
+fn taken(name: &str) -> Error {
+    Error::Usage(format!("key {name} is there already: choose another name"))
+}

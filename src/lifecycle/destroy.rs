@@ -1,0 +1,131 @@
+//! The end of a key: in the device first, then in the keyring.
+
+use crate::backend::{BackendError, Keystore, Locator};
+use crate::error::{Error, Result};
+use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile};
+
+/// A key to be destroyed.
+#[derive(Clone, Debug)]
+pub struct DestroyRequest {
+    /// The key's name.
+    pub name: String,
+    /// The RFC 7638 thumbprint of the version that is meant; the locator of a pending version that
+    /// has no key.
+    pub confirm: String,
+    /// Destroy a version that still serves.
+    pub force: bool,
+}
+
+/// What was destroyed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Destroyed {
+    /// The version as it was.
+    pub version: KeyVersion,
+    /// The device had the key, and no longer has it.
+    pub in_device: bool,
+    /// The keyring has no other version of the key left.
+    pub was_last: bool,
+}
+
+/// Returns the name of the keystore that [`destroy`] needs for this request.
+///
+/// # Errors
+/// [`Error::KeyNotFound`]; [`Error::Usage`] if the confirmation fits no version.
+pub fn keystore_of(file: &KeyringFile, request: &DestroyRequest) -> Result<String> {
+    let keyring = file.read()?;
+    let key = keyring.named(&request.name)?;
+    let version = confirmed(key, &request.confirm).or_else(|| key.pending());
+    Ok(version.ok_or_else(|| wrong(key))?.keystore.clone())
+}
+
+/// Destroys a version of a key, in the device and then in the keyring.
+///
+/// A crash in between leaves an entry without a key, which `doctor` reports, and which the same
+/// command then removes.
+///
+/// # Errors
+/// [`Error::KeyNotFound`] if there is no such key; [`Error::Usage`] if the confirmation is not its
+/// thumbprint, or it serves and `force` is not given; else a device fault, after which the keyring
+/// is as it was.
+pub fn destroy(
+    file: &KeyringFile,
+    keystore: &dyn Keystore,
+    request: &DestroyRequest,
+) -> Result<Destroyed> {
+    let mut writer = file.lock()?;
+    let key = writer.keyring().named(&request.name)?;
+    let version = match confirmed(key, &request.confirm) {
+        Some(version) => version.clone(),
+        None => pending_in_device(key, keystore, &request.confirm)?,
+    };
+    if version.keystore != keystore.name() {
+        return Err(Error::Usage(format!(
+            "key {} is in keystore {}, not in {}",
+            key.name,
+            version.keystore,
+            keystore.name()
+        )));
+    }
+    if version.state.serves() && !request.force {
+        return Err(Error::Usage(format!(
+            "key {} (version {}) is {}: what it serves would fail from now on, and what is \
+             encrypted to it would be lost; --force destroys it all the same",
+            key.name, version.version, version.state
+        )));
+    }
+    let in_device = match keystore.destroy(&version.locator) {
+        Ok(()) => true,
+        Err(BackendError::NotFound { .. }) => false,
+        Err(error) => return Err(error.into()),
+    };
+    let was_last = writer.change(|keyring| {
+        let Some(key) = keyring.key_mut(&request.name) else { return true };
+        key.versions.retain(|other| other.version != version.version);
+        let was_last = key.versions.is_empty();
+        if was_last {
+            keyring.keys.retain(|key| key.name != request.name);
+        }
+        was_last
+    })?;
+    tracing::info!(target: "hsm_jose", name = %request.name, in_device, "key destroyed");
+    Ok(Destroyed { version, in_device, was_last })
+}
+
+fn confirmed<'a>(key: &'a KeyEntry, confirm: &str) -> Option<&'a KeyVersion> {
+    key.versions.iter().find(|version| match &version.public {
+        Some(public) => public.key.thumbprint() == confirm,
+        None => version.locator.to_string() == confirm,
+    })
+}
+
+/// A pending version may have a key in the device that the keyring does not know the thumbprint of.
+fn pending_in_device(key: &KeyEntry, keystore: &dyn Keystore, confirm: &str) -> Result<KeyVersion> {
+    let pending = key.pending().filter(|pending| pending.keystore == keystore.name());
+    let pending = pending.ok_or_else(|| wrong(key))?;
+    match keystore.find(&pending.locator) {
+        Ok(found) => match &found.info().public {
+            Some(public) if public.thumbprint() == confirm => Ok(pending.clone()),
+            _ => Err(wrong(key)),
+        },
+        Err(BackendError::NotFound { .. }) => Err(wrong(key)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn wrong(key: &KeyEntry) -> Error {
+    let is_pending = key.versions.iter().all(|version| version.state == KeyState::Pending);
+    let what = match (is_pending, key.pending()) {
+        (true, Some(KeyVersion { locator, .. })) => by_locator(locator),
+        _ => "the thumbprint of one of its versions".into(),
+    };
+    Error::Usage(format!(
+        "the confirmation for key {} is not {what}: nothing was destroyed; \
+         `key show {}` tells it",
+        key.name, key.name
+    ))
+}
+
+fn by_locator(locator: &Locator) -> String {
+    format!("its locator {locator} (it is pending)")
+}

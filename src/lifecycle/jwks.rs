@@ -1,0 +1,98 @@
+//! What is published of the keys: public JWKs, and the JWK Set.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::jose::alg::{KeyAlgorithm, Purpose};
+use crate::jose::jwk::PublicJwk;
+use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
+
+/// Members that no published key may have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Makes the JWK Set of a keyring: signing keys that are active or retiring (their signatures are
+/// still about), decryption keys that are active (nothing new is to be encrypted to others).
+///
+/// Every key has its `kid` and `use`, and `alg` where it is bound to exactly one. The order is that
+/// of the keyring. What is returned has been checked to hold no private member and no kid twice.
+///
+/// # Errors
+/// [`Error::Config`] if the check fails, with the key it fails on.
+pub fn jwks(keyring: &Keyring) -> Result<Value> {
+    let is_published = |found: &KeyRef<'_>| match found.key.purpose {
+        Purpose::Sign => found.version.state.serves(),
+        Purpose::Decrypt => found.version.state == KeyState::Active,
+    };
+    let keys: Vec<PublicJwk> =
+        keyring.versions().filter(is_published).filter_map(published).collect();
+    let set = json!({ "keys": keys });
+    check(&set.to_string())?;
+    Ok(set)
+}
+
+/// Returns the public JWK of a version as it is published; `None` if it has no public half.
+pub fn published(found: KeyRef<'_>) -> Option<PublicJwk> {
+    let KeyRef { key: KeyEntry { algs, .. }, version, .. } = found;
+    Some(published_version(version.public.as_ref()?, version, algs))
+}
+
+pub(super) fn published_version(
+    public: &PublicJwk,
+    version: &KeyVersion,
+    algs: &[KeyAlgorithm],
+) -> PublicJwk {
+    let mut jwk = PublicJwk::bare(public.key.clone());
+    jwk.kid.clone_from(&version.kid);
+    jwk.use_ = algs.first().map(|alg| use_of(alg.purpose()).to_owned());
+    jwk.alg = match algs {
+        [alg] => Some(alg.name().to_owned()),
+        _ => None,
+    };
+    jwk
+}
+
+/// Checks that what a JWK says of itself agrees with what its key shall be bound to.
+pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
+    if let Some(own) = jwk.use_.as_deref().filter(|own| *own != use_of(purpose)) {
+        return Err(Error::Usage(format!(
+            "the JWK says use {own:?}, and the key shall be for {:?}",
+            use_of(purpose)
+        )));
+    }
+    let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
+        Some(own) => algs.iter().any(|alg| alg.is_same_as(own)),
+        None => false,
+    };
+    match jwk.alg.as_deref() {
+        Some(own) if !is_named(own) => {
+            Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn use_of(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Decrypt => "enc",
+        Purpose::Sign => "sig",
+    }
+}
+
+/// Looks at the serialized set, as a reader will.
+fn check(text: &str) -> Result<()> {
+    let wrong = |what: String| Error::Config(format!("the JWK Set was not published: {what}"));
+    let set: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let mut kids = HashSet::new();
+    for key in set["keys"].as_array().into_iter().flatten() {
+        let kid = key["kid"].as_str().unwrap_or_default();
+        if let Some(name) = PRIVATE_MEMBERS.iter().find(|name| key.get(**name).is_some()) {
+            return Err(wrong(format!("the key {kid:?} has the private member {name:?}")));
+        }
+        if kid.is_empty() || !kids.insert(kid.to_owned()) {
+            return Err(wrong(format!("the kid {kid:?} is missing or there twice")));
+        }
+    }
+    Ok(())
+}

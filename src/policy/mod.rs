@@ -1,0 +1,142 @@
+//! What we produce and what we accept: decided here, from a file an auditor can read, before any
+//! private key is touched.
+
+mod context;
+mod profile;
+mod words;
+
+pub use context::{
+    Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
+};
+pub use profile::{Limits, Policy, Profile};
+pub(crate) use words::{check_nested_cty, refuse_nested_cty};
+
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::header::Header;
+
+/// An ordered list of what is allowed: never empty, and nothing twice.
+///
+/// The order is that of preference when producing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowList<T>(Vec<T>);
+
+/// What a JWE must be to reach a key.
+#[derive(Clone, Debug)]
+pub struct JweRules {
+    /// Allowed `alg` values.
+    pub algs: AllowList<KeyManagement>,
+    /// Allowed `enc` values.
+    pub encs: AllowList<ContentEncryption>,
+    /// Limits that hold for any token.
+    pub limits: Limits,
+}
+
+/// What a JWS must be to reach a key.
+#[derive(Clone, Debug)]
+pub struct JwsRules {
+    /// Allowed `alg` values.
+    pub algs: AllowList<SignatureAlgorithm>,
+    /// Limits that hold for any token.
+    pub limits: Limits,
+}
+
+impl<T: Copy + PartialEq> AllowList<T> {
+    /// Takes the allowed values.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there are none: a list that allows nothing is a mistake, and one that
+    /// is left out must not mean everything.
+    pub fn new(values: impl IntoIterator<Item = T>) -> Result<Self> {
+        let mut list = Vec::new();
+        for value in values {
+            if !list.contains(&value) {
+                list.push(value);
+            }
+        }
+        if list.is_empty() {
+            return Err(Error::Config("an allow-list is empty: name what is allowed".into()));
+        }
+        Ok(Self(list))
+    }
+
+    /// Returns the values in order.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Returns whether `value` is allowed.
+    pub fn contains(&self, value: T) -> bool {
+        self.0.contains(&value)
+    }
+
+    /// Keeps the values of `wish`, in its order, all of which must be in this list.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first value that is not: a narrower list never widens.
+    pub fn narrowed(&self, wish: Option<&[T]>, what: &str) -> Result<Self>
+    where
+        T: std::fmt::Display,
+    {
+        let Some(wish) = wish else { return Ok(self.clone()) };
+        if let Some(value) = wish.iter().find(|value| !self.contains(**value)) {
+            return Err(Error::Config(format!(
+                "{what}: {value} is not in the profile ({self}); only a wider profile allows it"
+            )));
+        }
+        Self::new(wish.iter().copied())
+    }
+}
+
+impl<T: std::fmt::Display> std::fmt::Display for AllowList<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, value) in self.0.iter().enumerate() {
+            write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl JweRules {
+    /// Checks the protected header of a JWE.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] with the first reason found.
+    pub fn check(&self, header: &Header) -> Result<(KeyManagement, ContentEncryption)> {
+        self.limits.check(header)?;
+        let alg = header.key_management().filter(|alg| self.algs.contains(*alg));
+        let alg = alg.ok_or_else(|| refused_name("alg", header.alg(), &self.algs))?;
+        let enc = header.content_encryption().filter(|enc| self.encs.contains(*enc));
+        let enc = enc.ok_or_else(|| refused_name("enc", header.enc(), &self.encs))?;
+        Ok((alg, enc))
+    }
+}
+
+impl JwsRules {
+    /// Checks the protected header of a JWS.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] with the first reason found.
+    pub fn check(&self, header: &Header) -> Result<SignatureAlgorithm> {
+        self.limits.check(header)?;
+        if header.has("enc") {
+            return Err(Error::Policy("a JWS with enc in its header".into()));
+        }
+        let alg = header.signature_algorithm().filter(|alg| self.algs.contains(*alg));
+        alg.ok_or_else(|| refused_name("alg", header.alg(), &self.algs))
+    }
+}
+
+fn refused_name<T: std::fmt::Display>(what: &str, name: &str, allowed: &AllowList<T>) -> Error {
+    // Names come from a stranger: shown short, and escaped by the debug form.
+    let shown: String = name.chars().take(32).collect();
+    let why = match name {
+        "none" => " (a token that nobody signed)",
+        "RSA1_5" => " (PKCS#1 v1.5 padding cannot be opened without an oracle)",
+        "dir" | "A128KW" | "A192KW" | "A256KW" | "A128GCMKW" | "A192GCMKW" | "A256GCMKW"
+        | "HS256" | "HS384" | "HS512" => " (symmetric keys are not in this release)",
+        _ if name.starts_with("PBES2-") => " (passwords are not keys)",
+        _ => "",
+    };
+    Error::Policy(format!("{what} {shown:?} is not allowed here{why}; allowed: {allowed}"))
+}

@@ -1,0 +1,203 @@
+//! Named profiles, as data.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{AllowList, JweRules, JwsRules};
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::header::Header;
+use crate::jose::jwk::PublicKey;
+use crate::jose::serialization::MAX_TOKEN_LEN;
+
+/// A named set of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// 128-bit strength or more, and no algorithm with a known way to use it wrongly. The default.
+    #[default]
+    Strict,
+    /// Everything this build can do: for tests and interoperability, never in production.
+    All,
+}
+
+/// The effective policy: a profile, narrowed by the configuration.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The profile it starts from.
+    pub profile: Profile,
+    /// What a JWE may be, outside a context.
+    pub jwe: JweRules,
+    /// What a JWS may be, outside a context.
+    pub jws: JwsRules,
+    /// The smallest RSA key that is made here, in bits.
+    pub rsa_made_bits: u32,
+    /// The smallest RSA key of a partner that is encrypted to or believed, in bits.
+    pub rsa_partner_bits: u32,
+    /// Whether a key may be bound to more than one algorithm.
+    pub several_algs: bool,
+}
+
+/// Limits that hold for any token.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest token, in bytes.
+    pub max_token_len: usize,
+    /// Header parameters whose presence is refused: they bring keys that nobody vouched for.
+    pub refused_parameters: &'static [&'static str],
+}
+
+/// Parameters that carry or point to a key (RFC 8725 section 3.10).
+const HEADER_BORNE_KEYS: &[&str] = &["jku", "jwk", "x5u", "x5c"];
+
+/// Parameters that change what the octets mean; there is no form of them that this release takes.
+const NEVER: [(&str, &str); 2] = [
+    ("zip", "compression before encryption tells lengths, and bombs"),
+    ("b64", "an unencoded payload is not in this release"),
+];
+
+impl Profile {
+    /// Returns the name of the profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::All => "all",
+        }
+    }
+}
+
+impl Policy {
+    /// Returns the policy of a profile as it stands.
+    pub fn of(profile: Profile) -> Self {
+        use ContentEncryption as Enc;
+        use KeyManagement as Alg;
+        use SignatureAlgorithm as Sig;
+        let is_strict = profile == Profile::Strict;
+        let limits = Limits {
+            max_token_len: MAX_TOKEN_LEN,
+            refused_parameters: if is_strict { HEADER_BORNE_KEYS } else { &[] },
+        };
+        let (algs, encs, sigs) = if is_strict {
+            (
+                vec![Alg::EcdhEsA256Kw, Alg::EcdhEs, Alg::RsaOaep256],
+                vec![Enc::A256Gcm, Enc::A128Gcm],
+                vec![Sig::Ps256, Sig::Es256, Sig::EdDsa, Sig::Ed25519],
+            )
+        } else {
+            // In order of preference when nothing else decides.
+            let mut algs = vec![Alg::EcdhEsA256Kw, Alg::EcdhEs, Alg::RsaOaep256];
+            algs.extend(Alg::ALL);
+            let mut encs = vec![Enc::A256Gcm];
+            encs.extend(Enc::ALL);
+            let mut sigs = vec![Sig::Ps256, Sig::Es256];
+            sigs.extend(Sig::ALL);
+            (algs, encs, sigs)
+        };
+        let unique = |values| AllowList::new(values);
+        Self {
+            profile,
+            jwe: JweRules {
+                algs: unique(algs).unwrap_or_else(|_| unreachable!()), // invariant: not empty, above
+                encs: AllowList::new(encs).unwrap_or_else(|_| unreachable!()), // invariant: as above
+                limits: limits.clone(),
+            },
+            jws: JwsRules {
+                algs: AllowList::new(sigs).unwrap_or_else(|_| unreachable!()), // invariant: as above
+                limits,
+            },
+            rsa_made_bits: if is_strict { 3072 } else { 2048 },
+            rsa_partner_bits: if is_strict { 3072 } else { 2048 },
+            several_algs: !is_strict,
+        }
+    }
+
+    /// Narrows what the commands outside a context take.
+    ///
+    /// # Errors
+    /// [`Error::Config`]: an empty list, or a value that the profile does not allow.
+    pub fn narrowed(
+        mut self,
+        jwe_algs: Option<&[KeyManagement]>,
+        jwe_encs: Option<&[ContentEncryption]>,
+        jws_algs: Option<&[SignatureAlgorithm]>,
+    ) -> Result<Self> {
+        self.jwe.algs = self.jwe.algs.narrowed(jwe_algs, "policy.jwe_alg")?;
+        self.jwe.encs = self.jwe.encs.narrowed(jwe_encs, "policy.jwe_enc")?;
+        self.jws.algs = self.jws.algs.narrowed(jws_algs, "policy.jws_alg")?;
+        Ok(self)
+    }
+
+    /// Checks the size of a partner's key, to encrypt to or to verify with.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] naming the size that is needed.
+    pub fn check_partner_key(&self, key: &PublicKey) -> Result<()> {
+        match key {
+            PublicKey::Rsa(rsa) if rsa.bits() < self.rsa_partner_bits as usize => {
+                Err(Error::Policy(format!(
+                    "a partner's RSA key of {} bits, this profile takes {} or more",
+                    rsa.bits(),
+                    self.rsa_partner_bits
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the SHA-256 of the policy and its contexts' texts, in hexadecimal: what an audit
+    /// record names.
+    pub fn hash(&self, contexts: &[String]) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.text());
+        for context in contexts {
+            hash.update([0]);
+            hash.update(context);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Returns the policy in words, one rule a line.
+    pub fn text(&self) -> String {
+        format!(
+            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWS alg: {}\nRSA made here: {} bits or more\n\
+             RSA of partners: {} bits or more\nrefused parameters: {}\ntoken: at most {} bytes\n",
+            self.profile.name(),
+            self.jwe.algs,
+            self.jwe.encs,
+            self.jws.algs,
+            self.rsa_made_bits,
+            self.rsa_partner_bits,
+            NEVER
+                .iter()
+                .map(|(name, _)| *name)
+                .chain(self.jwe.limits.refused_parameters.iter().copied())
+                .collect::<Vec<_>>()
+                .join(", "),
+            self.jwe.limits.max_token_len,
+        )
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self, header: &Header) -> Result<()> {
+        for (name, why) in NEVER {
+            if header.has(name) {
+                return Err(Error::Policy(format!("header parameter {name} is refused: {why}")));
+            }
+        }
+        if let Some(name) = self.refused_parameters.iter().find(|name| header.has(name)) {
+            return Err(Error::Policy(format!(
+                "header parameter {name} is refused: keys come from a registration, never from a token"
+            )));
+        }
+        // RFC 7515 section 4.1.11: what is critical and not understood is refused; this release
+        // understands no extension.
+        if let Some(name) = header.crit().next() {
+            let shown: String = name.chars().take(32).collect();
+            return Err(Error::Policy(format!(
+                "critical header parameter {shown:?} is not understood"
+            )));
+        }
+        Ok(())
+    }
+}

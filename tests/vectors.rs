@@ -1,0 +1,182 @@
+//! Vectors that nobody here wrote, with their keys imported into a real SoftHSM token: the examples
+//! of the RFCs (`data/rfc/examples.json`), and, where HSM_JOSE_VECTORS names a directory with them,
+//! those of the JOSE cookbook (RFC 7520).
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use hsm_jose::Error;
+use hsm_jose::backend::pkcs11::Pkcs11Keystore;
+use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
+use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
+use hsm_jose::jose::base64url;
+use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
+use hsm_jose::jwe::{self, JweToken};
+use hsm_jose::jws::{JwsToken, TrustedKeys};
+use hsm_jose::policy::{Policy, Profile};
+use hsm_jose::primitives::concat_kdf;
+use hsm_jose::secret::SharedSecret;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+fn examples() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc/examples.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}"))
+}
+
+/// Imports a private JWK into the token of this process.
+fn imported(jwk: &Value, alg: KeyAlgorithm) -> Arc<dyn HardwareKey> {
+    static KEYSTORE: OnceLock<Pkcs11Keystore> = OnceLock::new();
+    let keystore = KEYSTORE.get_or_init(|| common::open("vectors"));
+    let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
+    let shape = KeyShape::of(&private.public.key);
+    let locator = keystore.new_locator("vector").unwrap();
+    keystore.import(&locator, &KeySpec { shape, algs: vec![alg] }, &private).unwrap()
+}
+
+/// What the engine makes of a token: its content, or the code of its refusal.
+fn outcome(kind: &str, token: &str, key: Option<&Value>) -> Result<Vec<u8>, Error> {
+    let policy = Policy::of(Profile::All);
+    if kind == "jwe" {
+        let parsed = JweToken::parse(token.as_bytes(), &policy.jwe)?;
+        let key =
+            imported(key.expect("a key for a token that opens"), KeyAlgorithm::Unwrap(parsed.alg));
+        return Ok(jwe::decrypt(parsed, &[&*key])?.plaintext.into_bytes());
+    }
+    let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;
+    let key = key.expect("a key for a token that verifies");
+    // The private key's public half, as the keystore tells it after the import.
+    let key = imported(key, KeyAlgorithm::Sign(parsed.alg));
+    let public = PublicJwk::bare(key.info().public.clone().unwrap());
+    let trusted = TrustedKeys::new(JwkSet { keys: vec![public] }, &policy)?;
+    let alg = parsed.alg;
+    let payload = parsed.verify(&trusted)?.into_inner();
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let signed = key.sign(alg, ToSign::Message(input.as_bytes())).unwrap();
+    if alg.name().starts_with("RS") || alg.name() == "EdDSA" {
+        assert_eq!(base64url::encode(&signed), signature, "a deterministic {alg} signature");
+    }
+    Ok(payload)
+}
+
+#[test]
+fn rfc_examples_open_and_verify_or_are_refused_by_policy() {
+    let examples = examples();
+    let cases = examples["tokens"].as_array().unwrap();
+    let mut counts = (0, 0);
+    for case in cases {
+        let source = text(case, "source");
+        let outcome = outcome(text(case, "kind"), text(case, "token"), case.get("key"));
+        match text(case, "expect") {
+            "opens" => {
+                let payload = base64url::decode(text(case, "payload").as_bytes()).unwrap();
+                assert_eq!(outcome.unwrap(), payload, "{source}");
+                counts.0 += 1;
+            }
+            code => {
+                assert_eq!(outcome.unwrap_err().code(), code, "{source}");
+                counts.1 += 1;
+            }
+        }
+    }
+    assert_eq!(counts, (5, 7));
+}
+
+/// RFC 7518 appendix C and RFC 8037 appendix A.6: Z and the derived key, through the token.
+#[test]
+fn agreements_are_reproduced() {
+    for case in examples()["agreements"].as_array().unwrap() {
+        let source = text(case, "source");
+        let info = |name| base64url::decode(text(case, name).as_bytes()).unwrap();
+        let other_info =
+            concat_kdf::other_info(text(case, "algorithm_id"), &info("apu"), &info("apv"), 16);
+        if let Some(expected) = case.get("other_info_hex") {
+            let hex: String = other_info.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(Some(hex.as_str()), expected.as_str(), "{source}");
+        }
+        let z = common::unhex(text(case, "z_hex"));
+        let derived = concat_kdf::derive(&SharedSecret::new(Zeroizing::new(z)), &other_info, 16);
+        if let Some(expected) = case.get("derived_key") {
+            assert_eq!(Some(base64url::encode(&derived).as_str()), expected.as_str(), "{source}");
+        }
+        // The token's derived key is this one: it opens what this one sealed.
+        let enc = ContentEncryption::A128Gcm;
+        let (iv, ciphertext, tag) = common::seal(enc, &derived, b"aad", b"content");
+        let alg = KeyAlgorithm::from_name("ECDH-ES").unwrap();
+        let key = imported(&case["private"], alg);
+        let epk = PublicPoint::from_members(case["epk"].as_object().unwrap()).unwrap();
+        let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+        let cek = key.unwrap_cek(&request, enc).unwrap();
+        let opened = cek.decrypt(&iv, b"aad", &ciphertext, &tag).unwrap();
+        assert_eq!(opened.as_bytes(), b"content", "{source}");
+    }
+}
+
+#[test]
+fn thumbprints_are_those_of_the_rfcs() {
+    for case in examples()["thumbprints"].as_array().unwrap() {
+        let jwk = PublicJwk::parse(case["jwk"].to_string().as_bytes()).unwrap();
+        assert_eq!(jwk.key.thumbprint(), text(case, "thumbprint"), "{}", text(case, "source"));
+    }
+}
+
+/// RFC 7520. What this release refuses must be refused by policy, and everything else must open.
+#[test]
+fn the_cookbook_opens_where_its_vectors_are() {
+    let Some(vectors) = std::env::var_os("HSM_JOSE_VECTORS").map(PathBuf::from) else {
+        println!("HSM_JOSE_VECTORS names no directory: the cookbook was not run");
+        return;
+    };
+    const COMPACT: [(&str, &str, &str); 15] = [
+        ("jws", "jws/4_1.rsa_v15_signature.json", "opens"),
+        ("jws", "jws/4_2.rsa-pss_signature.json", "opens"),
+        ("jws", "jws/4_3.ecdsa_signature.json", "opens"),
+        ("jws", "jws/4_4.hmac-sha2_integrity_protection.json", "policy"),
+        ("jwe", "jwe/5_1.key_encryption_using_rsa_v15_and_aes-hmac-sha2.json", "policy"),
+        ("jwe", "jwe/5_2.key_encryption_using_rsa-oaep_with_aes-gcm.json", "opens"),
+        ("jwe", "jwe/5_3.key_wrap_using_pbes2-aes-keywrap_with-aes-cbc-hmac-sha2.json", "policy"),
+        (
+            "jwe",
+            "jwe/5_4.key_agreement_with_key_wrapping_using_ecdh-es_and_aes-keywrap_with_aes-gcm.json",
+            "opens",
+        ),
+        ("jwe", "jwe/5_5.key_agreement_using_ecdh-es_with_aes-cbc-hmac-sha2.json", "opens"),
+        ("jwe", "jwe/5_6.direct_encryption_using_aes-gcm.json", "policy"),
+        ("jwe", "jwe/5_7.key_wrap_using_aes-gcm_keywrap_with_aes-cbc-hmac-sha2.json", "policy"),
+        ("jwe", "jwe/5_8.key_wrap_using_aes-keywrap_with_aes-gcm.json", "policy"),
+        ("jwe", "jwe/5_9.compressed_content.json", "policy"),
+        ("jws", "curve25519/jws.json", "opens"),
+        ("jwe", "curve25519/ecdh-es.json", "opens"),
+    ];
+    let read = |name: &str| -> Value {
+        let path = vectors.join("rfc7520").join(name);
+        let json =
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_slice(&json).unwrap()
+    };
+    for (kind, name, expect) in COMPACT {
+        let case = read(name);
+        let input = &case["input"];
+        let outcome = outcome(kind, text(&case["output"], "compact"), input.get("key"));
+        match expect {
+            "opens" => {
+                let content = input.get("plaintext").or(input.get("payload")).unwrap();
+                assert_eq!(outcome.unwrap(), content.as_str().unwrap().as_bytes(), "{name}");
+            }
+            code => assert_eq!(outcome.unwrap_err().code(), code, "{name}"),
+        }
+    }
+    let nested = read("6.nesting_signatures_and_encryption.json");
+    let (encrypt, sign) = (&nested["encrypt"], &nested["sign"]);
+    let inner =
+        outcome("jwe", text(&encrypt["output"], "compact"), encrypt["input"].get("key")).unwrap();
+    let inner = String::from_utf8(inner).unwrap();
+    assert_eq!(inner, text(&sign["output"], "compact"));
+    outcome("jws", &inner, sign["input"].get("key")).unwrap();
+}
