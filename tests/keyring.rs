@@ -1,4 +1,5 @@
 //! The keyring's file under other writers, crashes and foreign hands.
+#![cfg(feature = "cli")]
 
 use std::collections::BTreeMap;
 use std::fs;
