@@ -1,5 +1,6 @@
 //! What is particular to PKCS#11: selection of the token, the PIN, the pool, templates, healing,
 //! and the native calls that are made.
+#![cfg(feature = "pkcs11")]
 
 mod common;
 
