@@ -413,7 +413,15 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
     let text = std::fs::read_to_string(bench.file().path()).unwrap();
     assert!(!text.contains("0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd"));
     assert!(usage(bench.import(&request).unwrap_err()).contains("there already"));
-    assert!(usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err()).contains("mine"));
+    // What the keyring would refuse never gets into the device.
+    let (in_device, keyring) = (bench.keys_in_device(), bench.file().read().unwrap());
+    let twice = usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err());
+    assert!(twice.contains("in the keyring already, as k"), "{twice}");
+    let mut same_kid = new_key("k3", &["ES256"]);
+    same_kid.key.kid = Some("mine".to_owned());
+    let same_kid = usage(bench.generate(&same_kid).unwrap_err());
+    assert!(same_kid.contains("\"mine\" is that of key k"), "{same_kid}");
+    assert_eq!((bench.keys_in_device(), bench.file().read().unwrap()), (in_device, keyring));
 }
 
 #[test]

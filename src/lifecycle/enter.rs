@@ -7,7 +7,7 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Loc
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PublicJwk, PublicKey};
-use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, KeyringWriter};
+use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, KeyringFile, KeyringWriter};
 use crate::keyring::{Provenance, Timestamp};
 
 /// A key to be made in a device.
@@ -156,6 +156,7 @@ impl Entry<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.check_free(writer.keyring())?;
         let locator = self.keystore.new_locator(&self.request.name)?;
         self.intend(writer, &locator)?;
         let key = match (self.make)(&locator) {
@@ -179,6 +180,29 @@ impl Entry<'_> {
                 self.after_failure(writer, &locator, is_clean);
                 Err(error)
             }
+        }
+    }
+
+    /// What the keyring would refuse in the end is refused before the device has a key of it.
+    fn check_free(&self, keyring: &Keyring) -> Result<()> {
+        let public = self.known;
+        let is_same = |found: &KeyRef<'_>| {
+            let recorded = found.version.public.as_ref().map(|jwk| &jwk.key);
+            public.is_some() && recorded == public
+        };
+        if let Some(found) = keyring.versions().find(is_same) {
+            return Err(Error::Usage(format!(
+                "this very key is in the keyring already, as {}",
+                found.key.name
+            )));
+        }
+        let kid = self.request.kid.clone().or_else(|| public.map(PublicKey::thumbprint));
+        match kid.as_deref().and_then(|kid| keyring.by_kid(kid)) {
+            Some(found) => Err(Error::Usage(format!(
+                "the kid {:?} is that of key {}: give another with --kid",
+                found.kid, found.key.name
+            ))),
+            None => Ok(()),
         }
     }
 
