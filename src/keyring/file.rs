@@ -234,7 +234,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
 
     let wrong = |what: String| Error::Config(format!("keyring {}: {what}", path.display()));
     // Duplicate members first: a typed parse would name them only in typed objects.
-    json::parse_object(bytes).map_err(|error| wrong(error.to_string()))?;
+    json::parse_object(bytes).map_err(|error| {
+        let copy = beside(path, "bak");
+        let advice = match copy.is_file() {
+            true => format!("; {} is the copy before the last change", copy.display()),
+            false => String::new(),
+        };
+        wrong(format!("{error}{advice}"))
+    })?;
     let versioned: Versioned =
         serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     if versioned.schema != SCHEMA {
