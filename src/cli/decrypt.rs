@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Report, Setup, input, key};
 use crate::backend::CekPlacement;
@@ -38,7 +39,7 @@ impl Args {
             },
         });
         let mut report = Report::new("", json);
-        report.text = plaintext.to_vec();
+        report.text = Zeroizing::new(plaintext.to_vec());
         report.notes.extend(key::step_on_host(&decrypted.support));
         Ok(report)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Report, Setup, input};
 use crate::engine::load;
@@ -49,7 +50,7 @@ impl Args {
             "thumbprint": key.key.thumbprint(),
         });
         let mut report = Report::new("", json);
-        report.text = payload;
+        report.text = Zeroizing::new(payload);
         Ok(report)
     }
 }
