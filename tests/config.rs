@@ -150,6 +150,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[keyring]", "[keyring", "15:"),
     ];
     for (from, to, expected) in cases {
+        // Only a build that reads the token's URI knows what it says.
+        if to.contains("pkcs11:") && !cfg!(feature = "pkcs11") {
+            continue;
+        }
         let text = GOOD.replacen(from, to, 1);
         assert_ne!(text, GOOD, "{from}");
         let error = parse(&text).expect_err(to);

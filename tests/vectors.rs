@@ -1,6 +1,7 @@
 //! Vectors that nobody here wrote, with their keys imported into a real SoftHSM token: the examples
 //! of the RFCs (`data/rfc/examples.json`), and, where HSM_JOSE_VECTORS names a directory with them,
 //! those of the JOSE cookbook (RFC 7520).
+#![cfg(feature = "pkcs11")]
 
 mod common;
 

@@ -302,6 +302,8 @@ pub struct KeyInfo {
     pub unproven: Vec<String>,
     /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
     pub weak: Vec<String>,
+    /// The device says that the private key can leave it: extractable, or not sensitive.
+    pub exportable: bool,
 }
 
 /// What a device says of itself.

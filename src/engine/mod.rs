@@ -218,7 +218,13 @@ impl Engine {
     pub fn decrypt(&self, token: &[u8], key: Option<&str>) -> Result<DecryptedContent> {
         let token = JweToken::parse(token, &self.policy.jwe)?;
         let alg = KeyAlgorithm::Unwrap(token.alg);
-        let names = key.map(|name| [name.to_owned()]);
+        let names = match key {
+            Some(name) => {
+                self.keys.check_decrypts(name)?;
+                Some([name.to_owned()])
+            }
+            None => None,
+        };
         let (decrypted, key) =
             self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
         let handle = self.keys.handle(key)?;

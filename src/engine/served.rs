@@ -75,6 +75,15 @@ impl ServedKeys {
         }
     }
 
+    /// Checks that a name that a caller gives is that of a serving key for decryption.
+    pub(crate) fn check_decrypts(&self, name: &str) -> Result<()> {
+        match self.keys.iter().find(|key| key.name() == name) {
+            Some(key) if key.entry.purpose == Purpose::Decrypt => Ok(()),
+            Some(key) => Err(Error::Usage(wrong_purpose(key))),
+            None => Err(Error::KeyNotFound(format!("no serving key is named {name:?}"))),
+        }
+    }
+
     /// Returns the device's handle of a key: found at the first use, compared with the keyring,
     /// then kept.
     pub(crate) fn handle<'k>(&self, key: &'k ServedKey) -> Result<&'k dyn HardwareKey> {

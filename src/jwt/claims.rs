@@ -99,7 +99,11 @@ impl Claims {
             stamp_times(members, lifetime, context.skew, now)?;
         }
         if let Some(value) = members.get("nbf") {
-            numeric_date("nbf", value)?;
+            let nbf = numeric_date("nbf", value)?;
+            let exp = members.get("exp").map(|value| numeric_date("exp", value)).transpose()?;
+            if exp.is_some_and(|exp| nbf >= exp) {
+                return Err(claim("nbf", "is not before exp"));
+            }
         }
         for name in ["sub", "jti"] {
             text_if_present(members, name)?;

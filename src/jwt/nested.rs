@@ -68,7 +68,7 @@ pub fn seal(
         (_, None) => return Err(lacks(context, "a signing key")),
     };
     if let (Nesting::Jws, Some(token)) = (context.nesting, &inner) {
-        return Ok(token.to_string());
+        return within(context, token.to_string());
     }
     let algs = rules.algs.as_ref().ok_or_else(|| lacks(context, "JWE algorithms"))?;
     let encs = rules.encs.as_ref().ok_or_else(|| lacks(context, "content encryptions"))?;
@@ -79,7 +79,7 @@ pub fn seal(
         None => (typ, None, &content[..]),
     };
     let parameters = JweParameters { alg, enc, typ, cty, apu: &[], apv: &[] };
-    jwe::encrypt(recipient, &parameters, content)
+    within(context, jwe::encrypt(recipient, &parameters, content)?)
 }
 
 /// Opens a token of `context`: decrypts, verifies and checks the claims, as its nesting says. There
@@ -134,6 +134,19 @@ fn verify(
     let claims = Claims::parse(verified.get().as_bytes())?;
     claims.check(context, rules, verified.key().iss.as_deref(), now)?;
     Ok(verified.map(|_| claims))
+}
+
+/// What the context would not take is not made in it.
+fn within(context: &Context, token: String) -> Result<String> {
+    if token.len() > context.max_token_len {
+        return Err(Error::Policy(format!(
+            "the token would have {} bytes, context {} takes at most {}",
+            token.len(),
+            context.name,
+            context.max_token_len
+        )));
+    }
+    Ok(token)
 }
 
 impl Opened {

@@ -151,7 +151,7 @@ impl Entry<'_> {
                 None => self.keystore.find(&locator),
             };
             match found {
-                Ok(key) => return self.complete(writer, key.as_ref()),
+                Ok(key) => return self.complete(writer, &locator, key.as_ref()),
                 Err(BackendError::NotFound { .. }) => self.forget(writer)?,
                 Err(error) => return Err(error.into()),
             }
@@ -167,7 +167,10 @@ impl Entry<'_> {
                 return Err(error.into());
             }
         };
-        match self.proved(key.as_ref()) {
+        let proved = self
+            .public_half(key.as_ref())
+            .and_then(|public| Ok((public, prove(key.as_ref(), &self.request.algs)?)));
+        match proved {
             Ok((public, support)) => {
                 self.activate(writer, key.as_ref(), public, support, Outcome::Entered)
             }
@@ -200,8 +203,13 @@ impl Entry<'_> {
         )))
     }
 
-    fn complete(&self, writer: &mut KeyringWriter, key: &dyn HardwareKey) -> Result<Entered> {
-        let (public, support) = self.proved(key)?;
+    fn complete(
+        &self,
+        writer: &mut KeyringWriter,
+        locator: &Locator,
+        key: &dyn HardwareKey,
+    ) -> Result<Entered> {
+        let public = self.public_half(key)?;
         if !(self.expected)(&public) {
             return Err(Error::Usage(format!(
                 "key {} was begun with another key ({}) and interrupted: run that command again \
@@ -211,25 +219,35 @@ impl Entry<'_> {
                 self.request.name
             )));
         }
+        // The crash may have come before the keystore had read back what it made.
+        let weak = &key.info().weak;
+        if !weak.is_empty() {
+            self.keystore.destroy(locator)?;
+            self.forget(writer)?;
+            return Err(self.not_as_asked(weak.join(", ")));
+        }
+        let support = prove(key, &self.request.algs)?;
         self.activate(writer, key, public, support, Outcome::Completed)
     }
 
-    /// Returns the public half of a key that does all its algorithms.
-    fn proved(&self, key: &dyn HardwareKey) -> Result<(PublicKey, Vec<(KeyAlgorithm, Support)>)> {
-        let not_as_asked = |what: &str| {
-            let keystore = self.keystore.name().to_owned();
-            Error::Backend(BackendError::NotAsAsked { keystore, what: what.to_owned() })
-        };
+    fn public_half(&self, key: &dyn HardwareKey) -> Result<PublicKey> {
         let public = match (&key.info().public, self.known) {
             (Some(told), Some(known)) if told != known => {
-                return Err(not_as_asked("its public half is another one"));
+                return Err(self.not_as_asked("its public half is another one".into()));
             }
-            (Some(told), _) => told.clone(),
-            (None, Some(known)) => known.clone(),
-            (None, None) => return Err(not_as_asked("the device does not tell its public half")),
+            (Some(told), _) => told,
+            (None, Some(known)) => known,
+            (None, None) => {
+                return Err(self.not_as_asked("the device does not tell its public half".into()));
+            }
         };
         self.request.check_fit(public.kind())?;
-        Ok((public, prove(key, &self.request.algs)?))
+        Ok(public.clone())
+    }
+
+    fn not_as_asked(&self, what: String) -> Error {
+        let keystore = self.keystore.name().to_owned();
+        Error::Backend(BackendError::NotAsAsked { keystore, what })
     }
 
     fn intend(&self, writer: &mut KeyringWriter, locator: &Locator) -> Result<()> {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{AllowList, JweRules, JwsRules};
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
 use crate::jose::jwk::PublicKey;
 use crate::jose::serialization::MAX_TOKEN_LEN;
@@ -129,6 +129,14 @@ impl Policy {
         self.jwe.encs = self.jwe.encs.narrowed(jwe_encs, "policy.jwe_enc")?;
         self.jws.algs = self.jws.algs.narrowed(jws_algs, "policy.jws_alg")?;
         Ok(self)
+    }
+
+    /// Returns whether the policy lets an algorithm of ours work outside a context.
+    pub fn allows(&self, alg: KeyAlgorithm) -> bool {
+        match alg {
+            KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
+            KeyAlgorithm::Sign(alg) => self.jws.algs.contains(alg),
+        }
     }
 
     /// Checks a partner's key, to encrypt to or to verify with: its size, and the exponent of RSA.

@@ -96,6 +96,7 @@ pub(super) fn describe(
         public,
         unproven: Vec::new(),
         weak: Vec::new(),
+        exportable: false,
     };
     audit(admin, handle, &mut info)?;
     Ok(Some(Found { handle, kind, info, always_authenticate }))
@@ -167,14 +168,17 @@ fn audit(
     handle: ObjectHandle,
     info: &mut KeyInfo,
 ) -> Result<(), BackendError> {
-    for (kind, name, wanted) in [
-        (AttributeType::Sensitive, "CKA_SENSITIVE", true),
-        (AttributeType::Extractable, "CKA_EXTRACTABLE", false),
-        (AttributeType::Private, "CKA_PRIVATE", true),
+    for (kind, name, wanted, keeps_inside) in [
+        (AttributeType::Sensitive, "CKA_SENSITIVE", true, true),
+        (AttributeType::Extractable, "CKA_EXTRACTABLE", false, true),
+        (AttributeType::Private, "CKA_PRIVATE", true, false),
     ] {
         match flag(admin, handle, kind)? {
             Some(value) if value == wanted => {}
-            Some(value) => info.weak.push(format!("{name} is {value}")),
+            Some(value) => {
+                info.weak.push(format!("{name} is {value}"));
+                info.exportable |= keeps_inside;
+            }
             None => info.unproven.push(format!("{name} is not told")),
         }
     }
