@@ -272,5 +272,12 @@ fn directory(path: &Path) -> &Path {
 }
 
 fn io(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::Io(format!("cannot {what} {}: {error}", path.display()))
+    let message = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        // For the operator to put right, not for us to wonder at.
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            Error::Config(format!("{message}; its place is [keyring] file of the configuration"))
+        }
+        _ => Error::Io(message),
+    }
 }
