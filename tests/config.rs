@@ -172,6 +172,26 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
+fn a_pin_is_where_one_table_says() {
+    for (text, source) in [
+        ("{ file = '/p' }", PinSource::File("/p".into())),
+        ("{ fd = 3 }", PinSource::Fd(3)),
+        ("{ env = 'P' }", PinSource::Env("P".into())),
+        ("{ credential = 'c' }", PinSource::Credential("c".into())),
+        ("{ prompt = true }", PinSource::Prompt),
+        ("{ protected = true }", PinSource::Protected),
+        ("{ none = true }", PinSource::None),
+    ] {
+        let config = parse(&GOOD.replace("{ file = \"pin\" }", text)).unwrap();
+        let KeystoreConfig::Pkcs11(issuer) = &config.keystores["issuer"] else { panic!("pkcs11") };
+        assert_eq!(issuer.pin, source);
+    }
+    for text in ["{ none = false }", "{ fd = -1 }"] {
+        assert!(parse(&GOOD.replace("{ file = \"pin\" }", text)).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn production_refuses_what_is_for_tests() {
     let production = GOOD
         .replace("environment = \"test\"", "environment = \"production\"")

@@ -133,6 +133,7 @@ fn every_bad_token_gets_one_answer_and_one_list_of_calls() {
             "CKR_DEVICE_ERROR",
             "CKR_GENERAL_ERROR",
             "CKR_FUNCTION_FAILED",
+            "CKR_HOST_MEMORY",
             "CKR_DATA_INVALID",
             "CKR_ENCRYPTED_DATA_LEN_RANGE",
             "0x80000001",
