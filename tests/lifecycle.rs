@@ -417,6 +417,33 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
 }
 
 #[test]
+fn key_ops_of_a_jwk_count_as_its_use_does() {
+    let with = |operations: &str| {
+        let jwk = EC_JWK.replace("\"use\":\"enc\"", &format!("\"key_ops\":{operations}"));
+        PrivateJwk::parse(jwk.as_bytes()).unwrap()
+    };
+    for (operations, alg, is_taken) in [
+        (r#"["deriveBits"]"#, "ECDH-ES", true),
+        (r#"["sign", "deriveKey"]"#, "ECDH-ES", true),
+        ("[]", "ECDH-ES", true),
+        (r#"["sign"]"#, "ECDH-ES", false),
+        (r#"["deriveBits"]"#, "ES256", false),
+        (r#"["sign", "verify"]"#, "ES256", true),
+    ] {
+        let bench = Bench::new(None);
+        let request = ImportRequest { private: with(operations), ..known_key("k", &[alg]) };
+        match bench.import(&request) {
+            Ok(_) => assert!(is_taken, "{operations} {alg}"),
+            Err(error) => {
+                assert!(!is_taken, "{operations} {alg}: {error}");
+                assert!(usage(error).contains("key_ops"));
+                assert_eq!(bench.keys_in_device(), 0);
+            }
+        }
+    }
+}
+
+#[test]
 fn production_serves_an_imported_key_only_with_a_waiver() {
     let bench = Bench::new(None);
     let config = "schema = 1\nenvironment = \"production\"\n";
