@@ -15,6 +15,7 @@ use crate::policy::Policy;
 mod adopt;
 mod destroy;
 mod enter;
+mod entry;
 mod jwks;
 mod orphans;
 
