@@ -77,7 +77,7 @@ impl Entry<'_> {
         };
         if let Some(found) = keyring.versions().find(is_same) {
             return Err(Error::Usage(format!(
-                "this very key is in the keyring already, as {}",
+                "this very key is in the keyring already: it is key {}",
                 found.key.name
             )));
         }
