@@ -314,6 +314,7 @@ fn a_new_key_has_the_attributes_that_were_asked() {
         assert!(mechanisms.iter().all(|one| allowed.contains(one)), "{alg}: {allowed:?}");
         assert_eq!(key.0.info().unproven, Vec::<String>::new(), "{alg}");
         assert_eq!(key.0.info().weak, Vec::<String>::new(), "{alg}");
+        assert!(!key.0.info().exportable, "{alg}");
         assert_eq!(witness.find(ObjectClass::PUBLIC_KEY, &locator).len(), 1, "{alg}");
         keystore.destroy(&locator).expect("destroyed");
         assert!(witness.find(ObjectClass::PRIVATE_KEY, &locator).is_empty(), "{alg}");
@@ -369,6 +370,7 @@ fn a_foreign_key_is_judged_and_not_changed() {
     for phrase in ["CKA_SENSITIVE is false", "CKA_EXTRACTABLE is true", "CKA_DECRYPT, CKA_SIGN"] {
         assert!(weak.contains(phrase), "{weak}");
     }
+    assert!(key.info().exportable);
     assert!(key.info().unproven.iter().any(|one| one.starts_with("CKA_ALLOWED_MECHANISMS")));
     assert!(key.info().public.is_some());
     common::round_trip(&*key, KeyManagement::RsaOaep, ENC);
