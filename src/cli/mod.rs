@@ -1,6 +1,6 @@
 //! The command line: one file per command, named after it.
 //!
-//! A command takes the [`Setup`] and answers a [`Report`]; nothing reaches stdout before it is
+//! A command takes the `Setup` and answers a `Report`; nothing reaches stdout before it is
 //! known to be good.
 
 use std::ffi::OsString;

@@ -36,13 +36,15 @@ pub struct ImportRequest {
 
 /// Makes a key in the device and enters it, active.
 ///
-/// A version that a crash left pending is completed: its key is looked for at its locator, proved
-/// and activated, or made anew.
+/// A version that a crash left pending is completed: its key is looked for at its locator, read
+/// back, proved and activated, or made anew.
 ///
 /// # Errors
 /// [`Error::Usage`] for a request that cannot be, or a name or kid that is taken;
-/// [`BackendError::Unsupported`] before anything is written or made; else a device fault, after
-/// which the intent is gone if the device has no key of it, and pending if that is not known.
+/// [`crate::backend::BackendError::Unsupported`] before anything is written or made;
+/// [`crate::backend::BackendError::NotAsAsked`] for a key that lacks a guarantee, which is
+/// destroyed; else a device fault, after which the intent is gone if the device has no key of it,
+/// and pending if that is not known.
 pub fn generate(
     file: &KeyringFile,
     keystore: &dyn Keystore,
