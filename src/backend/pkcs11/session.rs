@@ -183,8 +183,9 @@ impl Connection {
 
     /// Notes that the connection is gone.
     pub(super) fn lose(&self) {
-        self.losses.fetch_add(1, Ordering::AcqRel);
+        // In this order: who sees the new number also looks at the connection first.
         self.suspect();
+        self.losses.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Returns a number that changes whenever the connection was found gone: an answer that came
@@ -193,9 +194,10 @@ impl Connection {
         self.losses.load(Ordering::Acquire)
     }
 
-    /// Notes that this thread begins an operation of a key.
-    pub(super) fn begin(&self) {
-        BEGUN.set(Some((self.id, self.losses())));
+    /// Notes that this thread begins an operation of a key, on a session that was lent when
+    /// [`Connection::losses`] was `losses`.
+    pub(super) fn begin(&self, losses: u64) {
+        BEGUN.set(Some((self.id, losses)));
     }
 
     /// Returns what [`Connection::losses`] was when this thread began its last operation, if that

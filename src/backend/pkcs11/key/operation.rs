@@ -108,7 +108,7 @@ impl Pkcs11Key {
 
     fn agree(&self, epk: &PublicPoint, der: bool) -> Result<SharedSecret, Failure> {
         if KeyKind::Curve(epk.curve()) != self.kind {
-            self.connection.begin();
+            self.connection.begin(self.connection.losses());
             return Err(Failure::Wrong);
         }
         let len = epk.curve().field_len();
