@@ -672,6 +672,10 @@ fn spied_child() {
         calls_of(format!("{alg} zero"), &|| failing(&vec![0; good.len()]));
         calls_of(format!("{alg} large"), &|| failing(&vec![0xff; good.len()]));
     }
+    // Whatever was sent: the device is given as many bytes as the modulus has.
+    let text = std::fs::read_to_string(&log).expect("the log");
+    let given = text.lines().filter(|line| line.contains("pEncryptedData[")).collect::<Vec<_>>();
+    assert!(given.len() >= 12 && given.iter().all(|line| line.ends_with("/ 256")), "{given:?}");
     let alg = KeyManagement::EcdhEsA256Kw;
     let (_, key) = make(&keystore, KeyShape::Curve(Curve::P256), &[unwrap(alg)]);
     let public = key.0.info().public.clone().expect("a public half");
