@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "borrows an inherited descriptor; the block says why it is sound")]
 mod descriptor;
 mod source;
 

@@ -1,6 +1,6 @@
 //! What several test files need: senders that know no private key, and a SoftHSM token directory.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses what it needs")]
 
 use aes::{Aes128, Aes192, Aes256};
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
@@ -17,7 +17,7 @@ use sha2::{Sha256, Sha384, Sha512};
 #[cfg(feature = "pkcs11")]
 mod softhsm;
 #[cfg(feature = "pkcs11")]
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "each test file uses what it needs")]
 pub use softhsm::*;
 
 /// What a sender hands over.

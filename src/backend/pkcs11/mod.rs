@@ -35,7 +35,7 @@ mod mechanism;
 mod module;
 mod object;
 mod pool;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the calls of the hot path; each block says why it is sound")]
 mod raw;
 mod road;
 mod session;
