@@ -155,6 +155,8 @@ fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>
     match config {
         KeystoreConfig::Memory => Ok(Arc::new(MemoryKeystore::new(name))),
         KeystoreConfig::Pkcs11(settings) => open_pkcs11(name, settings),
+        #[cfg(feature = "tpm")]
+        KeystoreConfig::Tpm(settings) => open_tpm(name, settings),
     }
 }
 
@@ -172,6 +174,21 @@ fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore
         pin: settings.pin.clone(),
         sessions: settings.sessions,
         host_oaep: settings.host_oaep,
+    })?;
+    Ok(Arc::new(keystore))
+}
+
+#[cfg(feature = "tpm")]
+fn open_tpm(name: &str, settings: &crate::config::TpmSettings) -> Result<Arc<dyn Keystore>> {
+    use crate::backend::tpm::{TpmConfig, TpmKeystore};
+
+    let settings = settings.clone();
+    let keystore = TpmKeystore::open(TpmConfig {
+        name: name.to_owned(),
+        tcti: settings.tcti,
+        keys: settings.keys,
+        auth: settings.auth,
+        parent_name: settings.parent_name,
     })?;
     Ok(Arc::new(keystore))
 }

@@ -96,6 +96,7 @@ pub(super) fn describe(
         public,
         unproven: Vec::new(),
         weak: Vec::new(),
+        attributes: Vec::new(),
     };
     audit(admin, handle, &mut info)?;
     Ok(Some(Found { handle, kind, info, always_authenticate }))
