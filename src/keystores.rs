@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::memory::MemoryKeystore;
+#[cfg(feature = "pkcs11")]
+use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
 use crate::backend::{BackendError, HardwareKey, Keystore};
-use crate::config::{Config, KeystoreConfig, Pkcs11Settings};
+#[cfg(feature = "pkcs11")]
+use crate::config::Pkcs11Settings;
+use crate::config::{Config, KeystoreConfig};
 use crate::error::{Error, Result};
 use crate::keyring::{KeyRef, Provenance};
 
@@ -154,48 +158,45 @@ fn refuse_software(name: &str, keystore: &dyn Keystore) -> Result<()> {
 fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
     match config {
         KeystoreConfig::Memory => Ok(Arc::new(MemoryKeystore::new(name))),
-        KeystoreConfig::Pkcs11(settings) => open_pkcs11(name, settings),
         #[cfg(feature = "tpm")]
-        KeystoreConfig::Tpm(settings) => open_tpm(name, settings),
+        KeystoreConfig::Tpm(settings) => Ok(Arc::new(open_tpm(name, settings)?)),
+        #[cfg(feature = "pkcs11")]
+        KeystoreConfig::Pkcs11(settings) => Ok(Arc::new(open_pkcs11(name, settings)?)),
+        #[cfg(not(feature = "pkcs11"))]
+        KeystoreConfig::Pkcs11(_) => Err(Error::Config(format!(
+            "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
+        ))),
     }
 }
 
+/// Opens a PKCS#11 keystore by itself.
 #[cfg(feature = "pkcs11")]
-fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
-    use crate::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore};
-
+pub(crate) fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Pkcs11Keystore> {
     // The text is not quoted: a URI may have a PIN in it, where none belongs.
     let token = settings.token.parse();
     let token = token.map_err(|error| Error::Config(format!("keystore {name}: token: {error}")))?;
-    let keystore = Pkcs11Keystore::open(Pkcs11Config {
+    Ok(Pkcs11Keystore::open(Pkcs11Config {
         name: name.to_owned(),
         module: settings.module.clone(),
         token,
         pin: settings.pin.clone(),
         sessions: settings.sessions,
         host_oaep: settings.host_oaep,
-    })?;
-    Ok(Arc::new(keystore))
+    })?)
 }
 
+/// Opens a TPM as what it is, for the commands that ask more of it than a keystore does.
 #[cfg(feature = "tpm")]
-fn open_tpm(name: &str, settings: &crate::config::TpmSettings) -> Result<Arc<dyn Keystore>> {
-    use crate::backend::tpm::{TpmConfig, TpmKeystore};
-
+pub(crate) fn open_tpm(
+    name: &str,
+    settings: &crate::config::TpmSettings,
+) -> Result<crate::backend::tpm::TpmKeystore> {
     let settings = settings.clone();
-    let keystore = TpmKeystore::open(TpmConfig {
+    Ok(crate::backend::tpm::TpmKeystore::open(crate::backend::tpm::TpmConfig {
         name: name.to_owned(),
         tcti: settings.tcti,
         keys: settings.keys,
         auth: settings.auth,
         parent_name: settings.parent_name,
-    })?;
-    Ok(Arc::new(keystore))
-}
-
-#[cfg(not(feature = "pkcs11"))]
-fn open_pkcs11(name: &str, _: &Pkcs11Settings) -> Result<Arc<dyn Keystore>> {
-    Err(Error::Config(format!(
-        "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"
-    )))
+    })?)
 }

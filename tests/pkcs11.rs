@@ -5,7 +5,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use common::{PIN, softhsm};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -94,7 +95,7 @@ fn make(keystore: &dyn Keystore, shape: KeyShape, algs: &[KeyAlgorithm]) -> (Loc
     (locator, Box::new(Made(key.expect("a key"))))
 }
 
-struct Made(std::sync::Arc<dyn HardwareKey>);
+struct Made(Arc<dyn HardwareKey>);
 
 fn signs(key: &dyn HardwareKey, alg: SignatureAlgorithm) {
     let public = key.info().public.clone().expect("a public half");
@@ -226,7 +227,7 @@ fn the_pool_never_opens_more_sessions_than_allowed() {
     let keystore = Pkcs11Keystore::open(config).expect("open");
     let (locator, key) =
         make(&keystore, KeyShape::Curve(Curve::P256), &[sign(SignatureAlgorithm::Es256)]);
-    let (done, most) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let most = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let threads = (0..8)
             .map(|_| {
@@ -239,7 +240,6 @@ fn the_pool_never_opens_more_sessions_than_allowed() {
             })
             .collect::<Vec<_>>();
         threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
-        done.store(true, Ordering::SeqCst);
     });
     let most = most.load(Ordering::SeqCst);
     assert!((2..=3).contains(&most), "{most}");
@@ -446,6 +446,44 @@ fn lost_logins_and_sessions_heal() {
     keystore.find(&signing).expect("found without a session");
     for locator in [signing, unwrapping, agreeing] {
         keystore.destroy(&locator).expect("destroyed");
+    }
+}
+
+#[test]
+fn every_use_of_a_private_key_is_told_with_its_place() {
+    let keystore = common::open("custody");
+    let (locator, key) = make(&keystore, RSA, &[unwrap(KeyManagement::RsaOaep256)]);
+    let text = Arc::new(Mutex::new(Vec::new()));
+    let writer = text.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || Writer(writer.clone()))
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        common::round_trip(&*key.0, KeyManagement::RsaOaep256, ENC);
+    });
+    let text = String::from_utf8(text.lock().expect("the text").clone()).expect("UTF-8");
+    let lines = text.lines().collect::<Vec<_>>();
+    assert_eq!(lines.len(), 2, "{text}");
+    let said = |line: &str, words: &[&str]| words.iter().all(|word| line.contains(word));
+    let token = ["hsm_jose::custody", "keystore=\"custody\"", "token=\"main\""];
+    assert!(lines.iter().all(|line| said(line, &token)), "{text}");
+    assert!(said(lines[0], &["mechanism=\"CKM_RSA_X_509\"", "place=\"token\""]), "{text}");
+    assert!(said(lines[1], &["step=\"OAEP decoding\"", "place=\"host\""]), "{text}");
+    keystore.destroy(&locator).expect("destroyed");
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the text").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

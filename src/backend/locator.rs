@@ -68,9 +68,11 @@ impl FromStr for Locator {
             return persistent(handle);
         }
         let Some(path) = text.strip_prefix("pkcs11:") else {
-            return Err(LocatorError(format!(
-                "{text:?} is not a pkcs11: URI, nor file:NAME.pem or handle:0x81... of a TPM"
-            )));
+            return Err(LocatorError(
+                "not a pkcs11: URI, as pkcs11:object=name; a key of a TPM is file:NAME.pem or \
+                 handle:0x81000001"
+                    .to_owned(),
+            ));
         };
         let (mut id, mut label) = (None, None);
         for attribute in path.split(';').filter(|attribute| !attribute.is_empty()) {
@@ -78,16 +80,17 @@ impl FromStr for Locator {
                 Some(("id", value)) if id.is_none() => id = Some(percent_decode(value)?),
                 Some(("object", value)) if label.is_none() => label = Some(decode_text(value)?),
                 Some(("type", "private")) => {}
-                _ => {
+                // By its name alone: the value may be a PIN that does not belong here.
+                other => {
                     return Err(LocatorError(format!(
-                        "{attribute:?} cannot locate a key: use id= and object=, each once; \
-                         the token is chosen by the keystore's configuration"
+                        "{:?} cannot locate a key: use id= and object=, each once",
+                        other.map_or(attribute, |(name, _)| name)
                     )));
                 }
             }
         }
         if id.is_none() && label.is_none() {
-            return Err(LocatorError(format!("{text:?} names neither id= nor object=")));
+            return Err(LocatorError("the URI names neither id= nor object=".to_owned()));
         }
         Ok(Self::Object { id, label })
     }

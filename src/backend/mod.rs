@@ -34,7 +34,9 @@ pub mod tpm;
 
 pub use cek::HostCek;
 pub use error::BackendError;
-pub use locator::Locator;
+#[cfg(feature = "cli")]
+pub(crate) use locator::percent_decode;
+pub use locator::{Locator, LocatorError};
 
 /// A device that holds private keys: a PKCS#11 token or a TPM 2.0.
 pub trait Keystore: Debug + Send + Sync {

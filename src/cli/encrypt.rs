@@ -74,6 +74,6 @@ impl Args {
         let plaintext = input::read_content(self.file.as_deref())?;
         let jwe = engine::encrypt(&policy, &recipients, &options, &plaintext)?;
         let json = json!({ "jwe": jwe });
-        Ok(Report::new(jwe, json))
+        Ok(Report::token(jwe, json))
     }
 }

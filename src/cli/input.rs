@@ -17,17 +17,29 @@ pub(crate) const MAX_KEYS: usize = 1024 * 1024;
 /// other parts.
 pub(crate) const MAX_CONTENT: usize = MAX_TOKEN_LEN / 4 * 3 - 64 * 1024;
 
+/// The first buffer for what tells no length, or a large one; most tokens fit.
+const FIRST_READ: usize = 64 * 1024;
+
 /// Reads a file, or stdin where `path` is `-` or not given; at most `max` bytes.
 ///
-/// The buffer is zeroized, and never grows: a grown one would leave a copy behind.
+/// The buffer is zeroized, and so is each smaller one that it replaces while the input goes on.
 pub(crate) fn read(path: Option<&Path>, max: usize) -> Result<Zeroizing<Vec<u8>>> {
+    read_or(path, max, Error::Usage)
+}
+
+/// As [`read`], with `too_long` making the error of an input over `max`.
+fn read_or(
+    path: Option<&Path>,
+    max: usize,
+    too_long: fn(String) -> Error,
+) -> Result<Zeroizing<Vec<u8>>> {
     match path.filter(|path| *path != Path::new("-")) {
         None => {
             let stdin = std::io::stdin().lock();
             if stdin.is_terminal() {
                 eprintln!("reading from the terminal, end with Ctrl-D");
             }
-            read_bounded(stdin, "stdin", max, max)
+            read_bounded(stdin, "stdin", max, max, too_long)
         }
         Some(path) => {
             let (file, shown) = open(path)?;
@@ -35,7 +47,7 @@ pub(crate) fn read(path: Option<&Path>, max: usize) -> Result<Zeroizing<Vec<u8>>
             let expected = usize::try_from(length).unwrap_or(max).min(max);
             // Of a pipe or a device the length is 0 and says nothing.
             let expected = if expected == 0 { max } else { expected };
-            read_bounded(file, &shown, expected, max)
+            read_bounded(file, &shown, expected, max, too_long)
         }
     }
 }
@@ -54,8 +66,8 @@ pub(crate) fn remark_on_access(path: &Path) -> Option<String> {
 
 /// Reads a token; white space around it is not part of it.
 pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
-    // One more than is taken, with room for a line end: the core says what is too long.
-    let token = read(path, MAX_TOKEN_LEN + 2)?;
+    // With room for a line end. A token that is too long is refused as such, whoever finds it.
+    let token = read_or(path, MAX_TOKEN_LEN + 2, Error::Malformed)?;
     Ok(Zeroizing::new(token.trim_ascii().to_vec()))
 }
 
@@ -76,22 +88,28 @@ fn read_bounded(
     shown: &str,
     expected: usize,
     max: usize,
+    too_long: fn(String) -> Error,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; expected + 1]);
+    let mut bytes = Zeroizing::new(vec![0; expected.min(FIRST_READ) + 1]);
     let mut length = 0;
     loop {
+        if length > expected {
+            return Err(too_long(format!(
+                "{shown} has more than {} bytes{}",
+                expected,
+                if expected < max { ": it grew while it was read" } else { ", the most taken" }
+            )));
+        }
+        if length == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; (length * 2).min(expected + 1)]);
+            larger[..length].copy_from_slice(&bytes);
+            bytes = larger;
+        }
         match source.read(&mut bytes[length..]) {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::Usage(format!("cannot read {shown}: {error}"))),
-        }
-        if length == bytes.len() {
-            return Err(Error::Usage(format!(
-                "{shown} has more than {} bytes{}",
-                expected,
-                if expected < max { ": it grew while it was read" } else { ", the most taken" }
-            )));
         }
     }
     bytes.truncate(length);

@@ -127,7 +127,7 @@ pub(super) fn place(support: &Support) -> Value {
 /// The step that runs on the host, if one does.
 pub(super) fn step_on_host(support: &Support) -> Option<String> {
     match support {
-        Support::HostAssisted { step, .. } => Some(format!("on the host: {step}")),
+        Support::HostAssisted { step, .. } => Some((*step).to_owned()),
         _ => None,
     }
 }

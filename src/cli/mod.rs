@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::error::Result;
 
+#[cfg(feature = "pkcs11")]
 pub mod bench;
 pub mod decrypt;
 pub mod doctor;
@@ -78,6 +79,7 @@ enum Command {
     Open(open::Args),
     Inspect(inspect::Args),
     Doctor(doctor::Args),
+    #[cfg(feature = "pkcs11")]
     Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -90,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     match Cli::try_parse_from(&args) {
         Ok(cli) => {
+            keep_memory_private();
             log_to_stderr(cli.verbose);
             output::finish(execute(&cli), cli.json)
         }
@@ -110,10 +113,21 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Open(args) => args.run(setup()?),
         Command::Inspect(args) => args.run(),
         Command::Doctor(args) => args.run(&setup()?),
+        #[cfg(feature = "pkcs11")]
         Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),
     }
+}
+
+/// A PIN and a plaintext are in this process's memory for a while: no core file has them, and no
+/// other process of the user reads them.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Best effort: where the system does not allow it, the program works all the same.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Only our own events: a dependency's might tell what ours take care not to.

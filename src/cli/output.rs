@@ -1,7 +1,7 @@
 //! What leaves the program: results to stdout, everything else to stderr, and the exit status.
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -39,6 +39,18 @@ impl Report {
             other => Map::from_iter([("result".to_owned(), other)]),
         };
         Self { text: text.into_bytes(), json, ..Self::default() }
+    }
+
+    /// Makes a report of a token: just its octets, since other tools take a line's end for a part
+    /// of it; a terminal gets the line's end.
+    pub fn token(token: String, json: Value) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let mut report = Self::new("", json);
+        report.text = token.into_bytes();
+        if is_terminal {
+            report.text.push(b'\n');
+        }
+        report
     }
 
     /// Adds a remark.

@@ -37,6 +37,6 @@ impl Args {
         let audience = recipient.audience.as_deref();
         let token = engine.seal(&self.context, &claims, &recipient.keys, audience)?;
         let json = json!({ "token": token });
-        Ok(Report::new(token, json))
+        Ok(Report::token(token, json))
     }
 }

@@ -48,6 +48,6 @@ impl Args {
         };
         let jws = setup.engine()?.sign(&self.key, &options, &payload)?;
         let json = json!({ "jws": jws });
-        Ok(Report::new(jws, json))
+        Ok(Report::token(jws, json))
     }
 }

@@ -236,7 +236,8 @@ impl Engine {
     /// Signs a payload with the active version of the key called `key`.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`], [`Error::Policy`], or a device fault.
+    /// [`Error::KeyNotFound`]; [`Error::Usage`] for a key that is not for signing, or not for the
+    /// `alg`; [`Error::Policy`]; or a device fault.
     pub fn sign(&self, key: &str, options: &SignOptions<'_>, payload: &[u8]) -> Result<String> {
         let (handle, key, alg) = self.signer(key, options.alg)?;
         let SignOptions { typ, cty, detached, .. } = *options;
@@ -281,7 +282,7 @@ impl Engine {
         let alg = match asked {
             Some(asked) if own.clone().any(|alg| alg.is_same_as(asked)) => Some(asked),
             Some(asked) => {
-                return Err(Error::Policy(format!("key {name} is not for {asked}")));
+                return Err(Error::Usage(format!("key {name} is not for {asked}")));
             }
             None => own.clone().find(|alg| self.policy.jws.algs.contains(*alg)),
         };

@@ -16,6 +16,7 @@ use crate::keystores::Keystores;
 pub(crate) struct ServedKeys {
     keys: Vec<ServedKey>,
     by_kid: HashMap<String, usize>,
+    active: HashMap<String, usize>,
     keystores: Keystores,
 }
 
@@ -34,7 +35,9 @@ impl ServedKeys {
         let keys: Vec<_> = keyring.versions().filter_map(ServedKey::of).collect();
         let kids = keys.iter().enumerate();
         let by_kid = kids.map(|(index, key)| (key.kid.clone(), index)).collect();
-        Self { keys, by_kid, keystores }
+        let active = keys.iter().enumerate().filter(|(_, key)| key.is_active());
+        let active = active.map(|(index, key)| (key.name().to_owned(), index)).collect();
+        Self { keys, by_kid, active, keystores }
     }
 
     pub(crate) fn keystores(&self) -> &Keystores {
@@ -48,18 +51,15 @@ impl ServedKeys {
 
     /// Finds the active version of a name.
     pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
-        let mut versions = self.keys.iter().filter(|key| key.name() == name).peekable();
-        if versions.peek().is_none() {
+        let Some(index) = self.active.get(name) else {
             return Err(Error::KeyNotFound(format!(
-                "no key named {name:?} serves from this keyring"
+                "no key named {name:?} with an active version"
             )));
-        }
-        let key = versions
-            .find(|key| key.is_active())
-            .ok_or_else(|| Error::KeyNotFound(format!("key {name} has no active version")))?;
+        };
+        let key = &self.keys[*index];
         match key.entry.purpose == purpose {
             true => Ok(key),
-            false => Err(wrong_purpose(key)),
+            false => Err(Error::Usage(wrong_purpose(key))),
         }
     }
 
@@ -101,7 +101,7 @@ impl ServedKeys {
             return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
         };
         if key.entry.purpose != Purpose::Decrypt {
-            return Err(wrong_purpose(key));
+            return Err(Error::Policy(wrong_purpose(key)));
         }
         if names.is_some_and(|names| !names.contains(&key.entry.name)) {
             return Err(Error::Policy(format!(
@@ -181,10 +181,10 @@ impl ServedKey {
     }
 }
 
-fn wrong_purpose(key: &ServedKey) -> Error {
+fn wrong_purpose(key: &ServedKey) -> String {
     let does = match key.entry.purpose {
         Purpose::Decrypt => "decrypts",
         Purpose::Sign => "signs",
     };
-    Error::Policy(format!("key {} only {does}: a key has one purpose", key.name()))
+    format!("key {} only {does}: a key has one purpose", key.name())
 }

@@ -160,12 +160,11 @@ impl Header {
         if self.alg().is_empty() {
             return Err(malformed("alg is missing"));
         }
-        if let Some(kid) = self.kid() {
-            if kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control) {
-                return Err(malformed(format!(
-                    "kid is over {MAX_KID_LEN} bytes or has control characters"
-                )));
-            }
+        let is_bad = |kid: &str| kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control);
+        if self.kid().is_some_and(is_bad) {
+            return Err(malformed(format!(
+                "kid is over {MAX_KID_LEN} bytes or has control characters"
+            )));
         }
         self.check_crit()
     }

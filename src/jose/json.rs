@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// How deep objects and arrays may nest in a token's header or claims. Real claims (verified
@@ -41,20 +41,10 @@ impl From<serde_json::Error> for JsonError {
     }
 }
 
-/// Deserializes a [`Value`] strictly; usable as the value of a member of a typed object.
+/// Deserializes a [`Value`] strictly.
 #[derive(Clone, Copy)]
-pub(crate) struct Strict {
-    pub(crate) depth: usize,
-}
-
-/// A strictly parsed value, for typed structures that keep a member as it is.
-pub(crate) struct StrictValue(pub(crate) Value);
-
-impl<'de> Deserialize<'de> for StrictValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // One level is the object that this value is a member of.
-        Strict { depth: MAX_DEPTH - 1 }.deserialize(deserializer).map(Self)
-    }
+struct Strict {
+    depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict {

@@ -131,7 +131,8 @@ fn wrong_parts<const N: usize>(token: &str) -> Error {
         _ if token.starts_with('{') => "; this looks like a JSON serialization",
         _ => "",
     };
-    Error::Malformed(format!("{count} parts, a compact {kind} has {N}{hint}"))
+    let parts = if count == 1 { "part" } else { "parts" };
+    Error::Malformed(format!("{count} {parts}, a compact {kind} has {N}{hint}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::Pin;
 
@@ -204,11 +204,9 @@ fn read_text(file: File, what: &str) -> Result<Zeroizing<String>, String> {
 
 #[cfg(feature = "cli")]
 fn prompt(what: &str) -> Result<Zeroizing<String>, String> {
-    let mut entered = rpassword::prompt_password(format!("PIN for {what}: "))
-        .map_err(|error| format!("the PIN could not be asked for on the terminal: {error}"))?;
-    let text = Zeroizing::new(entered.clone());
-    entered.zeroize();
-    Ok(text)
+    rpassword::prompt_password(format!("PIN for {what}: "))
+        .map(Zeroizing::new)
+        .map_err(|error| format!("the PIN could not be asked for on the terminal: {error}"))
 }
 
 #[cfg(not(feature = "cli"))]

@@ -48,6 +48,7 @@ pub fn softhsm() -> &'static SoftHsm {
     SOFTHSM.get_or_init(|| {
         let directory =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("softhsm-{}", std::process::id()));
+        remove_left_over(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("tokens")).expect("a directory for tokens");
         let conf = directory.join("softhsm2.conf");
@@ -74,6 +75,18 @@ pub fn softhsm() -> &'static SoftHsm {
         unsafe { std::env::set_var("SOFTHSM2_CONF", &conf) };
         SoftHsm { directory, module: softhsm_module(), pin_file }
     })
+}
+
+/// Removes the token directories of test processes that are gone.
+fn remove_left_over(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("softhsm-"));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Finds SoftHSM's module among the places of the usual distributions.

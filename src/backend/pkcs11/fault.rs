@@ -68,12 +68,13 @@ impl Fault {
 
     /// Returns whether the fault came before any input of a token was looked at: in the call that
     /// names mechanism, parameters and key.
-    pub(super) const fn is_at_init(self) -> bool {
+    ///
+    /// C_DeriveKey has no Init: what it refuses before the key `is_proved` may be the mechanism; of
+    /// a key that has agreed already, only the peer's point is new.
+    pub(super) const fn is_at_init(self, is_proved: bool) -> bool {
         match self.function {
             Function::DecryptInit | Function::SignInit => true,
-            // C_DeriveKey has no Init. These codes speak of the session, the key or the mechanism;
-            // any other may speak of the peer's point.
-            Function::DeriveKey => self.is_stale() || self.is_refusal(),
+            Function::DeriveKey => self.is_stale() || (!is_proved && self.is_refusal()),
             _ => false,
         }
     }

@@ -26,12 +26,18 @@ use crate::primitives::{digest, oaep};
 use crate::secret::SharedSecret;
 
 mod proof;
+mod run;
+
+use run::{Failure, fate_of};
 
 /// The longest RSA result, in bytes.
 const MAX_LEN: usize = MAX_RSA_BITS / 8;
 
+/// The place of the way of ECDH, after those of the four RSA-OAEP.
+const AGREEMENT: usize = 4;
+
 /// One remembered way for each algorithm: the four RSA-OAEP, ECDH, and each signature algorithm.
-const WAYS: usize = 5 + SignatureAlgorithm::ALL.len();
+const WAYS: usize = AGREEMENT + 1 + SignatureAlgorithm::ALL.len();
 
 /// A private key in the token.
 pub(super) struct Pkcs11Key {
@@ -60,16 +66,6 @@ enum How {
     Agree { der: bool },
     /// A signature.
     Sign(Mech),
-}
-
-/// Why a run did not come to its end.
-enum Failure {
-    /// Nothing of the input was looked at.
-    Init(Fault),
-    /// The call with the input was refused.
-    Data(Fault),
-    /// The connection, or the login for one operation.
-    Other(BackendError),
 }
 
 impl HardwareKey for Pkcs11Key {
@@ -343,90 +339,13 @@ impl Pkcs11Key {
         Ok(signature.into_inner()[..len].to_vec())
     }
 
-    /// Runs an operation on a lent session. What fails before the input was looked at is healed and
-    /// run once more; what fails after is never run again, here or on another device.
-    fn run<T>(
-        &self,
-        mechanism: &'static str,
-        operation: impl Fn(&Lease<'_>, ObjectHandle) -> Result<T, Trouble>,
-        fate_of_rejected: impl Fn(Fault) -> Fate,
-    ) -> Result<T, Failure> {
-        let mut is_second = false;
-        loop {
-            let (lease, handle) = self.lease().map_err(Failure::Other)?;
-            let result = operation(&lease, handle);
-            tracing::debug!(
-                target: "hsm_jose::custody",
-                keystore = self.keystore(),
-                token = self.connection.token().label.as_str(),
-                mechanism,
-                place = "token",
-                "private key used"
-            );
-            let fault = match result {
-                Ok(value) => {
-                    lease.end(Fate::Keep);
-                    return Ok(value);
-                }
-                Err(Trouble::Login(error)) => {
-                    lease.end(Fate::Close);
-                    return Err(Failure::Other(error));
-                }
-                Err(Trouble::Fault(fault)) => fault,
-            };
-            if !fault.is_at_init() {
-                if fault.is_transport() {
-                    lease.end(fate_of(fault));
-                    self.connection.suspect();
-                } else {
-                    lease.end(fate_of_rejected(fault));
-                }
-                return Err(Failure::Data(fault));
-            }
-            lease.end(fate_of(fault));
-            // A session that another operation has left unusable is closed by now.
-            let is_left_over = fault.native() == Some(RvError::OperationActive);
-            if is_second
-                || !(is_left_over || self.connection.heal(fault).map_err(Failure::Other)?)
-            {
-                return Err(Failure::Init(fault));
-            }
-            is_second = true;
-            self.epoch.store(0, Ordering::Release);
-        }
-    }
-
-    /// Lends a session together with the handle that is good for it.
-    fn lease(&self) -> Result<(Lease<'_>, ObjectHandle), BackendError> {
-        loop {
-            let (handle, epoch) = self.handle()?;
-            let lease = self.connection.checkout()?;
-            // The module may have been reinitialized in between: the number could be another
-            // object's now. While the lease is held, it is not.
-            if self.connection.epoch() == epoch {
-                return Ok((lease, handle));
-            }
-            lease.end(Fate::Keep);
-        }
-    }
-
-    fn handle(&self) -> Result<(ObjectHandle, u64), BackendError> {
-        let epoch = self.connection.epoch();
-        if self.epoch.load(Ordering::Acquire) == epoch {
-            let handle = self.handle.load(Ordering::Acquire);
-            return Ok((raw::object(handle as cryptoki_sys::CK_OBJECT_HANDLE), epoch));
-        }
-        let admin = self.connection.admin()?;
-        let epoch = self.connection.epoch();
-        let handle = object::find_one(&admin, self.keystore(), &self.info.locator)?;
-        // The handle before its epoch: whoever sees the epoch sees the handle.
-        self.handle.store(handle.handle() as usize, Ordering::Release);
-        self.epoch.store(epoch, Ordering::Release);
-        Ok((handle, epoch))
-    }
-
     fn authenticate(&self) -> Authenticate<'_> {
         self.always_authenticate.then_some(&*self.connection)
+    }
+
+    /// Returns whether the key has done ECDH with a known answer.
+    fn has_agreed(&self) -> bool {
+        self.ways[AGREEMENT].get().is_some()
     }
 
     fn modulus_len(&self) -> Option<usize> {
@@ -491,14 +410,10 @@ fn index(alg: KeyAlgorithm) -> usize {
             Some(Hash::Sha256) => 1,
             Some(Hash::Sha384) => 2,
             Some(Hash::Sha512) => 3,
-            None => 4,
+            None => AGREEMENT,
         },
-        KeyAlgorithm::Sign(alg) => 5 + alg as usize,
+        KeyAlgorithm::Sign(alg) => AGREEMENT + 1 + alg as usize,
     }
-}
-
-fn fate_of(fault: Fault) -> Fate {
-    if fault.is_stale_session() { Fate::Forget } else { Fate::Close }
 }
 
 /// Moves the bytes `by` places towards the end and fills with zeros, without a branch or an index

@@ -27,6 +27,7 @@ use super::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
 
+mod bare;
 mod fault;
 mod key;
 mod make;
@@ -40,6 +41,7 @@ mod road;
 mod session;
 mod token;
 
+pub use bare::{BareKey, BareOperation};
 pub use token::{TokenSelector, TokenSelectorError};
 
 use key::Pkcs11Key;

@@ -42,7 +42,16 @@ pub(super) struct Module {
     was_opened: AtomicBool,
     reinitialize: Mutex<()>,
     keygen: Mutex<()>,
-    pins: Mutex<HashMap<String, BackendError>>,
+    pins: Mutex<HashMap<String, Attempts>>,
+}
+
+/// What became of the attempts to log in with one PIN.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    /// The refusal: there is no further attempt.
+    pub(super) refused: Option<BackendError>,
+    /// How many ended with a code that says nothing of the PIN, and may have counted all the same.
+    pub(super) unclear: u8,
 }
 
 /// A call that is about to be made: while one is held, the module is not finalized.
@@ -262,8 +271,8 @@ impl Module {
         &self.was_opened
     }
 
-    /// Returns the refused PINs of this process, by keystore and token.
-    pub(super) fn pins(&self) -> MutexGuard<'_, HashMap<String, BackendError>> {
+    /// Returns what became of the PINs of this process, by keystore and token.
+    pub(super) fn pins(&self) -> MutexGuard<'_, HashMap<String, Attempts>> {
         lock(&self.pins)
     }
 }

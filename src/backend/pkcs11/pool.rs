@@ -176,8 +176,8 @@ impl Pool {
 impl Lease<'_> {
     /// Returns the session.
     pub(super) fn session(&self) -> &Session {
-        // invariant: taken only by `end` and `drop`, which consume the lease
-        &self.opened.as_ref().expect("a lease has a session").session
+        let opened = self.opened.as_ref();
+        &opened.expect("a session").session // invariant: taken by `end` and `drop` only
     }
 
     /// Returns the calls of the hot path, where the module has them.

@@ -240,6 +240,11 @@ pub(super) fn object(handle: ck::CK_OBJECT_HANDLE) -> ObjectHandle {
     unsafe { ObjectHandle::new_from_raw(handle) }
 }
 
+/// Returns the handle that no object has (CK_INVALID_HANDLE).
+pub(super) fn no_object() -> ObjectHandle {
+    object(ck::CK_INVALID_HANDLE)
+}
+
 fn with_mechanism<T>(mech: Mech, call: impl FnOnce(ck::CK_MECHANISM_PTR) -> T) -> T {
     let (kind, mut params) = mech.native();
     let (pointer, size) = match &mut params {

@@ -11,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::fault::Fault;
 use super::mechanism::Mech;
 use super::pool::Lease;
+use super::raw;
 use super::session::Connection;
 use crate::backend::BackendError;
 
@@ -86,7 +87,17 @@ impl Lease<'_> {
         z: &mut [u8],
     ) -> Result<usize, Trouble> {
         if let Some(calls) = self.calls() {
-            let secret = calls.derive(self.session(), key, point, z.len())?;
+            let secret = match calls.derive(self.session(), key, point, z.len()) {
+                Ok(secret) => secret,
+                Err(fault) => {
+                    if !fault.is_stale() && !fault.is_transport() {
+                        // Every path makes the same calls; nothing is there to be found by them.
+                        let _ = calls.value(self.session(), raw::no_object(), z);
+                        let _ = calls.destroy(self.session(), raw::no_object());
+                    }
+                    return Err(fault.into());
+                }
+            };
             let read = calls.value(self.session(), secret, z);
             let destroyed = calls.destroy(self.session(), secret);
             let read = read?;

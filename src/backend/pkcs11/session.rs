@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
-use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::session::{Session, SessionState};
 use cryptoki::slot::Slot;
 
 use super::Pkcs11Config;
@@ -25,6 +25,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// How often opening is tried again where the token is not (yet) there as it should be.
 const OPEN_ATTEMPTS: u32 = 4;
+
+mod login;
 
 /// The connection of a keystore to its token.
 pub(super) struct Connection {
@@ -274,11 +276,6 @@ impl Connection {
         random
     }
 
-    /// Logs in for the one operation that was just initialized (CKA_ALWAYS_AUTHENTICATE).
-    pub(super) fn login_context(&self, session: &Session) -> Result<(), BackendError> {
-        self.login_as(session, UserType::ContextSpecific)
-    }
-
     fn logs_in(&self) -> bool {
         self.config.pin != PinSource::None
     }
@@ -304,28 +301,30 @@ impl Connection {
         }
         let entry = self.module.enter(self.name())?;
         let generation = self.module.generation();
-        let anchor = admin.anchor.as_ref().filter(|anchor| anchor.generation == generation);
-        let state = anchor.map(|anchor| session_state(&anchor.session, self.module.known_calls()));
-        let is_dead = match (state, anchor) {
-            (Some(Ok(state)), _) if self.is_enough(&state) => {
-                self.sound(generation);
-                return Ok(());
+        if let Some(anchor) = admin.anchor.take_if(|anchor| anchor.generation == generation) {
+            match session_state(&anchor.session, self.module.known_calls()) {
+                Ok(state) if self.is_enough(&state) => {
+                    admin.anchor = Some(anchor);
+                    self.sound(generation);
+                    return Ok(());
+                }
+                Ok(_) => {
+                    let login = self.login(&anchor.session);
+                    admin.anchor = Some(anchor);
+                    login?;
+                    self.epoch.fetch_add(1, Ordering::AcqRel);
+                    self.sound(generation);
+                    return Ok(());
+                }
+                // The module does not know it: its number may be another's by now.
+                Err(fault) if fault.is_stale_session() => {}
+                Err(_) => self.module.close(anchor),
             }
-            (Some(Ok(_)), Some(anchor)) => {
-                self.login(&anchor.session)?;
-                self.epoch.fetch_add(1, Ordering::AcqRel);
-                self.sound(generation);
-                return Ok(());
-            }
-            (Some(Err(fault)), _) => !fault.is_stale_session(),
-            _ => false,
-        };
-        if !is_dead {
-            self.pool.close_idle();
-            match self.find_and_attach(admin) {
-                Err(BackendError::Unavailable { .. } | BackendError::Device { .. }) => {}
-                answered => return answered,
-            }
+        }
+        self.pool.close_idle();
+        match self.find_and_attach(admin) {
+            Err(BackendError::Unavailable { .. } | BackendError::Device { .. }) => {}
+            answered => return answered,
         }
         drop(entry);
         self.reconnect(admin)
@@ -393,77 +392,13 @@ impl Connection {
         self.generation.store(generation, Ordering::Release);
         self.suspect.store(false, Ordering::Release);
     }
-
-    /// Logs in, unless somebody in this process has.
-    fn login(&self, session: &Session) -> Result<(), BackendError> {
-        if !self.logs_in() {
-            return Ok(());
-        }
-        let state = session_state(session, self.module.known_calls());
-        if let State::LoggedIn = state.map_err(|fault| fault.into_unavailable(self.name()))? {
-            return Ok(());
-        }
-        self.login_as(session, UserType::User)
-    }
-
-    /// Tries the PIN once. Refused, it is not tried again by this process: devices lock after a
-    /// few attempts, and a service that starts, fails and is started again would lock them.
-    fn login_as(&self, session: &Session, user: UserType) -> Result<(), BackendError> {
-        let keystore = || self.name().to_owned();
-        let latch = format!("{}\0{}\0{}", self.config.name, self.token.label, self.token.serial);
-        // Held during the attempt, so that two threads do not both make one.
-        let mut pins = self.module.pins();
-        if let Some(refused) = pins.get(&latch) {
-            return Err(refused.clone());
-        }
-        if let Ok(token) = self.module.token(self.pool.slot()) {
-            if token.pin_locked {
-                let code = "CKF_USER_PIN_LOCKED".to_owned();
-                return Err(BackendError::PinLocked { keystore: keystore(), code });
-            }
-            if token.pin_final_try {
-                return Err(BackendError::PinRefused {
-                    keystore: keystore(),
-                    code: "CKF_USER_PIN_FINAL_TRY: one attempt is left before the PIN locks; log \
-                           in once with the vendor's tool and the right PIN"
-                        .to_owned(),
-                });
-            }
-        }
-        let read = self.config.pin.read(&format!("keystore {}", self.name()));
-        let pin =
-            read.map_err(|reason| BackendError::PinUnavailable { keystore: keystore(), reason })?;
-        let answer = session.login(user, pin.as_ref().map(|pin| pin.as_secret()));
-        drop(pin);
-        let code = match answer {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
-            Err(error) => Fault::of(&error, Function::Login),
-        };
-        let error = match code.native() {
-            Some(RvError::PinLocked) => {
-                BackendError::PinLocked { keystore: keystore(), code: "CKR_PIN_LOCKED".to_owned() }
-            }
-            // No PIN was looked at.
-            Some(
-                RvError::UserPinNotInitialized
-                | RvError::UserAnotherAlreadyLoggedIn
-                | RvError::OperationNotInitialized
-                | RvError::DeviceError
-                | RvError::DeviceMemory,
-            ) => return Err(code.into_unavailable(self.name())),
-            _ if code.is_transport() => return Err(code.into_unavailable(self.name())),
-            _ => BackendError::PinRefused { keystore: keystore(), code: code.code() },
-        };
-        pins.insert(latch, error.clone());
-        Err(error)
-    }
 }
 
 impl AdminLease<'_> {
     /// Returns the session.
     pub(super) fn session(&self) -> &Session {
-        // invariant: `Connection::admin` has attached one, and the lock is held
-        &self.admin.anchor.as_ref().expect("an anchor session").session
+        let anchor = self.admin.anchor.as_ref();
+        &anchor.expect("an anchor").session // invariant: `Connection::admin` saw it, lock held
     }
 
     /// Makes an error of a failed call, and has the next operation look at the connection first.

@@ -33,7 +33,6 @@ const MIN_SLOTS: usize = 3;
 /// The TPM at the end of a TCTI. Shared by the keystores of the process that name it.
 pub(super) struct Device {
     tcti: String,
-    pinned: Option<Vec<u8>>,
     ids: AtomicU64,
     state: Mutex<State>,
 }
@@ -94,18 +93,16 @@ pub(super) struct Lockout {
 static DEVICES: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
 impl Device {
-    /// Returns the TPM at `tcti`, whose parent key has the name `pinned`, if one is given. Nothing
-    /// is sent yet.
-    pub(super) fn at(tcti: &str, pinned: Option<&[u8]>) -> Arc<Self> {
+    /// Returns the TPM at `tcti`. Nothing is sent yet.
+    pub(super) fn at(tcti: &str) -> Arc<Self> {
         let mut devices = lock(&DEVICES);
         devices.retain(|device| device.strong_count() > 0);
-        let same = |device: &Arc<Self>| device.tcti == tcti && device.pinned.as_deref() == pinned;
-        if let Some(device) = devices.iter().filter_map(Weak::upgrade).find(same) {
+        let mut all = devices.iter().filter_map(Weak::upgrade);
+        if let Some(device) = all.find(|device| device.tcti == tcti) {
             return device;
         }
         let device = Arc::new(Self {
             tcti: tcti.to_owned(),
-            pinned: pinned.map(<[u8]>::to_vec),
             ids: AtomicU64::new(1),
             state: Mutex::default(),
         });
@@ -118,16 +115,18 @@ impl Device {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Runs commands. Where the way to the TPM, the session or an object has gone, everything is
+    /// Runs commands, if the parent key has the name `pinned`, or where none is given the name that
+    /// it had at first. Where the way to the TPM, the session or an object has gone, everything is
     /// made anew and they are run once more: each of them can be.
     pub(super) fn run<T>(
         &self,
+        pinned: Option<&[u8]>,
         commands: impl Fn(&mut Live) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let mut state = lock(&self.state);
         let mut is_second = false;
         loop {
-            let trouble = match commands(self.live(&mut state)?) {
+            let trouble = match commands(self.live(&mut state, pinned)?) {
                 Err(trouble) => trouble,
                 answer => return answer,
             };
@@ -148,10 +147,11 @@ impl Device {
     /// Runs commands once, as things are: what has gone is made anew by the next that run.
     pub(super) fn run_once<T>(
         &self,
+        pinned: Option<&[u8]>,
         commands: impl FnOnce(&mut Live) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let mut state = lock(&self.state);
-        let answer = commands(self.live(&mut state)?);
+        let answer = commands(self.live(&mut state, pinned)?);
         if let Err(Trouble::Fault(fault)) = &answer
             && (fault.is_transport() || fault.is_stale() || fault.is_auth())
         {
@@ -175,14 +175,23 @@ impl Device {
         lock(&self.state).live = None;
     }
 
-    fn live<'a>(&self, state: &'a mut State) -> Result<&'a mut Live, Trouble> {
-        let expected = self.pinned.as_ref().or(state.first_name.as_ref());
+    fn live<'a>(
+        &self,
+        state: &'a mut State,
+        pinned: Option<&[u8]>,
+    ) -> Result<&'a mut Live, Trouble> {
+        let expected = pinned.or(state.first_name.as_deref());
         let live = match state.live.take() {
             Some(live) => live,
-            None => Live::open(&self.tcti, expected.map(Vec::as_slice))?,
+            None => Live::open(&self.tcti, expected)?,
         };
+        let live = state.live.insert(live);
+        if let Some(expected) = expected.filter(|expected| *expected != live.parent_name) {
+            let (expected, found) = (expected.to_vec(), live.parent_name.clone());
+            return Err(Trouble::Parent { expected, found });
+        }
         state.first_name.get_or_insert_with(|| live.parent_name.clone());
-        Ok(state.live.insert(live))
+        Ok(live)
     }
 }
 

@@ -102,7 +102,7 @@ impl HardwareKey for TpmKey {
     }
 
     fn confirm_alive(&self) -> Result<(), BackendError> {
-        let answer = self.shared.device.run_once(|live| Ok(live.ask()?));
+        let answer = self.shared.device.run_once(self.shared.pinned(), |live| Ok(live.ask()?));
         answer.map_err(|trouble| match trouble {
             Trouble::Fault(fault) => fault.into_unavailable(self.keystore()),
             other => self.shared.error(other),
@@ -273,7 +273,7 @@ impl TpmKey {
     ) -> Result<T, Failure> {
         self.check_present().map_err(Failure::Other)?;
         let auth = self.auth().map_err(Failure::Other)?;
-        let answer = self.shared.device.run(|live| {
+        let answer = self.shared.device.run(self.shared.pinned(), |live| {
             self.check_lockout(live, auth)?;
             let key = live.key(&self.material, auth)?;
             match command(live, key) {

@@ -47,7 +47,7 @@ pub(super) fn import(
     spec: &KeySpec,
     known: &PrivateJwk,
 ) -> Result<TpmKey, BackendError> {
-    if !shared.is_pinned {
+    if shared.pinned.is_none() {
         return Err(shared.misconfigured(
             "a known key is wrapped to the parent key, whoever that is: `token pin` writes \
              parent_name, and then it can be imported"

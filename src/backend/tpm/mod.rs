@@ -105,7 +105,7 @@ struct Shared {
     device: Arc<Device>,
     auth: Zeroizing<Vec<u8>>,
     store: Store,
-    is_pinned: bool,
+    pinned: Option<ParentName>,
     /// The keys that refused the authorization value: it is not tried again.
     refused: Mutex<HashSet<Locator>>,
 }
@@ -121,12 +121,11 @@ impl TpmKeystore {
     pub fn open(config: TpmConfig) -> Result<Self, BackendError> {
         let TpmConfig { name, tcti, keys, auth, parent_name } = config;
         let auth = read_auth(&name, &auth)?;
-        let pinned = parent_name.as_ref().map(|name| name.0.as_slice());
         let shared = Shared {
-            device: Device::at(tcti.as_str(), pinned),
+            device: Device::at(tcti.as_str()),
             auth,
             store: Store::new(keys),
-            is_pinned: pinned.is_some(),
+            pinned: parent_name,
             refused: Mutex::default(),
             name,
         };
@@ -141,7 +140,7 @@ impl TpmKeystore {
     /// A device fault.
     pub fn parent_name(&self) -> Result<(ParentName, bool), BackendError> {
         let name = self.shared.run(|live| Ok(live.parent_name().to_vec()))?;
-        Ok((ParentName(name), self.shared.is_pinned))
+        Ok((ParentName(name), self.shared.pinned.is_some()))
     }
 
     fn file_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
@@ -238,7 +237,7 @@ impl TpmKeystore {
 
     fn warnings(&self, lockout: Lockout) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.shared.is_pinned {
+        if self.shared.pinned.is_none() {
             warnings.push(
                 "parent_name is not pinned: a device between us and the TPM can stand in for it; \
                  `hsm-jose token pin` writes it"
@@ -400,7 +399,11 @@ impl Shared {
         &self,
         commands: impl Fn(&mut Live) -> Result<T, Trouble>,
     ) -> Result<T, BackendError> {
-        self.device.run(commands).map_err(|trouble| self.error(trouble))
+        self.device.run(self.pinned(), commands).map_err(|trouble| self.error(trouble))
+    }
+
+    fn pinned(&self) -> Option<&[u8]> {
+        self.pinned.as_ref().map(ParentName::as_bytes)
     }
 
     /// Makes a key of what was read, found or made.

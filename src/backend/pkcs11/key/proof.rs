@@ -17,11 +17,12 @@ impl Pkcs11Key {
         }
         let _one_at_a_time = lock(&self.proving);
         if place.get().is_none() {
+            // In the trace, what is done to find out is told from what was asked for.
+            let _span = tracing::debug_span!(target: "hsm_jose::custody", "known_answer").entered();
             let way = self.prove(alg)?;
             return Ok(place.get_or_init(|| way));
         }
-        // invariant: set above or seen set, and never unset
-        Ok(place.get().expect("a proved way"))
+        Ok(place.get().expect("a proved way")) // invariant: seen set under the lock, never unset
     }
 
     fn prove(&self, alg: KeyAlgorithm) -> Result<Way, BackendError> {

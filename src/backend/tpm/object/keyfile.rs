@@ -10,7 +10,7 @@
 //!     privkey     OCTET STRING }                -- TPM2B_PRIVATE
 //! ```
 
-use der::pem::{self, LineEnding};
+use pkcs8::der::pem::{self, LineEnding};
 use tss_esapi::structures::{Private, Public};
 use tss_esapi::traits::{Marshall, UnMarshall};
 
