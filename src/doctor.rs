@@ -33,6 +33,8 @@ pub struct KeystoreReport {
     pub healthy: bool,
     /// What the device says of itself: manufacturer, model, serial, version, label.
     pub device: String,
+    /// What else it says of itself.
+    pub details: Vec<String>,
     /// Whether its keys are files that can be copied.
     pub software: bool,
     /// What it does, found by doing it.
@@ -63,6 +65,8 @@ pub struct KeyReport {
     pub keystore: String,
     /// What it did when asked for a known answer.
     pub algorithms: Vec<AlgorithmReport>,
+    /// The attributes that the device tells of it.
+    pub attributes: Vec<String>,
     /// What the device did not prove of it.
     pub unproven: Vec<String>,
 }
@@ -145,6 +149,7 @@ impl Report {
             name: name.into(),
             healthy: false,
             device: String::new(),
+            details: Vec::new(),
             software: false,
             algorithms: Vec::new(),
         });
@@ -188,6 +193,7 @@ impl Report {
                 "{} {} serial {} version {} label {:?}",
                 device.manufacturer, device.model, device.serial, device.version, device.label
             ),
+            details: device.details,
             software: device.software,
             algorithms,
         });
@@ -308,6 +314,7 @@ impl Report {
             kid: found.kid.to_owned(),
             keystore: version.keystore.clone(),
             algorithms,
+            attributes: key.info().attributes.clone(),
             unproven: key.info().unproven.clone(),
         });
     }

@@ -30,6 +30,7 @@ mod jwks;
 mod key;
 mod output;
 mod setup;
+mod token;
 mod value;
 
 pub use output::Report;
@@ -85,6 +86,8 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Policy(policy::Command),
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 /// Runs the command line with its arguments, the program's name first.
@@ -117,6 +120,7 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),
+        Command::Token(command) => command.run(&setup()?),
     }
 }
 

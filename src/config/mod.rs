@@ -13,6 +13,8 @@ use crate::secret::PinSource;
 
 mod check;
 mod pin;
+#[cfg(feature = "tpm")]
+mod pinned;
 mod raw;
 
 pub use crate::policy::{Audience, Nesting, Profile};

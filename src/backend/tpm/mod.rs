@@ -284,7 +284,6 @@ impl Keystore for TpmKeystore {
         Ok(DeviceInfo {
             kind: "tpm",
             software: is_simulator,
-            label: format!("parent {parent}, {pinned}"),
             details: vec![
                 format!("parent {parent}, {pinned}"),
                 format!(

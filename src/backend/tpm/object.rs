@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
-use tss_esapi::structures::{EccScheme, Private, Public, RsaScheme};
+use tss_esapi::structures::{EccScheme, HashScheme, Private, Public, RsaScheme};
 use tss_esapi::traits::Marshall;
 
 use super::scheme;
@@ -53,7 +53,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
             };
             let rsa = RsaPublic::new(unique.value(), &exponent.to_be_bytes()).ok()?;
             let scheme = parameters.rsa_scheme();
-            (PublicKey::Rsa(rsa), format!("{scheme:?}"), scheme != RsaScheme::Null)
+            (PublicKey::Rsa(rsa), rsa_scheme(scheme), scheme != RsaScheme::Null)
         }
         Public::Ecc { parameters, unique, .. } => {
             let curve = scheme::jose_curve(parameters.ecc_curve())?;
@@ -65,7 +65,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
             }
             let point = PublicPoint::new(curve, point).ok()?;
             let scheme = parameters.ecc_scheme();
-            (PublicKey::Point(point), format!("{scheme:?}"), scheme != EccScheme::Null)
+            (PublicKey::Point(point), ecc_scheme(scheme), scheme != EccScheme::Null)
         }
         _ => return None,
     };
@@ -120,4 +120,28 @@ pub(super) fn name_of(public: &Public) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some([&id.to_be_bytes()[..], &digest].concat())
+}
+
+/// Returns the scheme and its hash by their names in TPM 2.0.
+fn rsa_scheme(scheme: RsaScheme) -> String {
+    match scheme {
+        RsaScheme::RsaSsa(hash) => with_hash("TPM_ALG_RSASSA", hash),
+        RsaScheme::RsaPss(hash) => with_hash("TPM_ALG_RSAPSS", hash),
+        RsaScheme::Oaep(hash) => with_hash("TPM_ALG_OAEP", hash),
+        RsaScheme::RsaEs => "TPM_ALG_RSAES".to_owned(),
+        RsaScheme::Null => "TPM_ALG_NULL".to_owned(),
+    }
+}
+
+fn ecc_scheme(scheme: EccScheme) -> String {
+    match scheme {
+        EccScheme::EcDsa(hash) => with_hash("TPM_ALG_ECDSA", hash),
+        EccScheme::EcDh(hash) => with_hash("TPM_ALG_ECDH", hash),
+        EccScheme::Null => "TPM_ALG_NULL".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn with_hash(name: &str, hash: HashScheme) -> String {
+    format!("{name} with {:?}", hash.hashing_algorithm()).replace("Sha", "SHA-")
 }
