@@ -3,6 +3,8 @@
 #![allow(dead_code)]
 
 #[cfg(feature = "tpm")]
+pub mod proxy;
+#[cfg(feature = "tpm")]
 pub mod swtpm;
 
 use std::path::{Path, PathBuf};

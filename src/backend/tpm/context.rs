@@ -1,7 +1,7 @@
 //! The way to the TPM: one ESYS context for all keystores of the process on it, its protected
 //! session, and the few slots for loaded keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +23,15 @@ use tss_esapi::{Context, Result as TssResult};
 use super::fault::Fault;
 use super::object::template::{self, OWNER};
 use super::object::{Material, Place, name_of};
+use sweep::Left;
+
+mod sweep;
 
 /// How long a command waits for a slot that another user of the TPM holds.
 const SLOT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits before it asks again.
+const SLOT_PAUSE: Duration = Duration::from_millis(20);
 
 /// The slots for loaded objects that every TPM has (PC Client Platform TPM Profile).
 const MIN_SLOTS: usize = 3;
@@ -40,6 +46,8 @@ pub(super) struct Device {
 #[derive(Default)]
 struct State {
     live: Option<Live>,
+    /// What the contexts that broke may have left in the TPM.
+    left: Left,
     /// The parent's name as it was when the TPM was first reached.
     first_name: Option<Vec<u8>>,
 }
@@ -67,6 +75,10 @@ impl From<Fault> for Trouble {
 pub(super) struct Live {
     context: Context,
     session: AuthSession,
+    /// Its handle in the TPM, to be flushed where the context cannot.
+    session_handle: Option<u32>,
+    /// The names of all objects that were ever loaded.
+    names: HashSet<Vec<u8>>,
     parent: TpmsContext,
     parent_public: Public,
     parent_name: Vec<u8>,
@@ -132,7 +144,7 @@ impl Device {
             };
             match trouble {
                 Trouble::Fault(fault) if fault.is_transport() || fault.is_stale() => {
-                    state.live = None;
+                    state.give_up(fault);
                     if is_second {
                         return Err(trouble);
                     }
@@ -155,7 +167,7 @@ impl Device {
         if let Err(Trouble::Fault(fault)) = &answer
             && (fault.is_transport() || fault.is_stale() || fault.is_auth())
         {
-            state.live = None;
+            state.give_up(*fault);
         }
         answer
     }
@@ -164,9 +176,9 @@ impl Device {
     pub(super) fn release(&self, id: u64) {
         let mut state = lock(&self.state);
         if let Some(live) = &mut state.live
-            && live.forget(id).is_err()
+            && let Err(fault) = live.forget(id)
         {
-            state.live = None;
+            state.give_up(fault);
         }
     }
 
@@ -183,7 +195,7 @@ impl Device {
         let expected = pinned.or(state.first_name.as_deref());
         let live = match state.live.take() {
             Some(live) => live,
-            None => Live::open(&self.tcti, expected)?,
+            None => Live::open(&self.tcti, expected, &mut state.left)?,
         };
         let live = state.live.insert(live);
         if let Some(expected) = expected.filter(|expected| *expected != live.parent_name) {
@@ -195,13 +207,27 @@ impl Device {
     }
 }
 
+impl State {
+    /// Drops the context, which flushes what it holds, unless it is broken.
+    fn give_up(&mut self, fault: Fault) {
+        let Some(live) = self.live.take() else { return };
+        if fault.is_transport() {
+            self.left.names.extend(live.names.iter().cloned());
+            self.left.session = live.session_handle;
+            self.left.is_there = fault.is_of_context();
+        }
+    }
+}
+
 impl Live {
     /// Reaches the TPM, makes the parent, looks at its name, and only then starts the session whose
     /// keys depend on a secret that was encrypted to that parent.
-    fn open(tcti: &str, expected: Option<&[u8]>) -> Result<Self, Trouble> {
+    fn open(tcti: &str, expected: Option<&[u8]>, left: &mut Left) -> Result<Self, Trouble> {
         let tcti = TctiNameConf::from_str(tcti).map_err(|error| Fault::of(error, "TCTI"))?;
         let mut context =
             Context::new(tcti).map_err(|error| Fault::of(error, "Esys_Initialize"))?;
+        left.sweep(&mut context).map_err(|error| Fault::of(error, "TPM2_FlushContext"))?;
+        *left = Left::default();
         // The owner's authorization value is the empty one: no secret is in this command.
         let parent = patient(|| {
             context.execute_with_session(Some(AuthSession::Password), |context| {
@@ -223,6 +249,7 @@ impl Live {
         if let Some(expected) = expected.filter(|expected| *expected != parent_name) {
             return Err(Trouble::Parent { expected: expected.to_vec(), found: parent_name });
         }
+        let before = sweep::sessions(&mut context);
         let session = patient(|| {
             context.execute_without_session(|context| {
                 context.start_auth_session(
@@ -237,19 +264,18 @@ impl Live {
         })
         .map_err(|error| Fault::of(error, "TPM2_StartAuthSession"))?
         .ok_or(Fault::nonsense("TPM2_StartAuthSession", "no session"))?;
-        let (attributes, mask) = SessionAttributesBuilder::new()
-            .with_decrypt(true)
-            .with_encrypt(true)
-            .with_continue_session(true)
-            .build();
-        context
-            .tr_sess_set_attributes(session, attributes, mask)
-            .map_err(|error| Fault::of(error, "Esys_TRSess_SetAttributes"))?;
+        let after = sweep::sessions(&mut context);
+        let session_handle = before
+            .and_then(|before| Ok(after?.into_iter().find(|handle| !before.contains(handle))));
+        let session_handle =
+            session_handle.map_err(|error| Fault::of(error, "TPM2_GetCapability"))?;
         let saved = save(&mut context, parent)?;
         context.set_sessions((Some(session), None, None));
         let mut live = Self {
             context,
             session,
+            session_handle,
+            names: HashSet::from([parent_name.clone()]),
             parent: saved,
             parent_public,
             parent_name,
@@ -279,7 +305,21 @@ impl Live {
         name: &'static str,
         command: impl FnOnce(&mut Context) -> TssResult<T>,
     ) -> Result<T, Fault> {
+        self.protect()?;
         command(&mut self.context).map_err(|error| Fault::of(error, name))
+    }
+
+    /// Sets the attributes that make the session protect the first parameter both ways. Before
+    /// every command: where one fails, tpm2-tss leaves those that it took away for it.
+    fn protect(&mut self) -> Result<(), Fault> {
+        let (attributes, mask) = SessionAttributesBuilder::new()
+            .with_decrypt(true)
+            .with_encrypt(true)
+            .with_continue_session(true)
+            .build();
+        self.context
+            .tr_sess_set_attributes(self.session, attributes, mask)
+            .map_err(|error| Fault::of(error, "Esys_TRSess_SetAttributes"))
     }
 
     /// Sends a command that has no use for a session.
@@ -355,6 +395,7 @@ impl Live {
         if let Some(handle) = self.persistent.get(&material.id) {
             return Ok((*handle).into());
         }
+        self.names.extend(name_of(&material.public));
         let handle = match &material.place {
             Place::Persistent(number) => {
                 let handle = self.open_persistent(*number)?;
@@ -483,7 +524,15 @@ impl Live {
         while let Some((_, handle)) = self.loaded.pop() {
             self.flush(handle)?;
         }
-        patient(|| command(&mut self.context)).map_err(|error| Fault::of(error, name))
+        let start = Instant::now();
+        loop {
+            match self.send(name, &command) {
+                Err(fault) if fault.is_full() && start.elapsed() < SLOT_PATIENCE => {
+                    thread::sleep(SLOT_PAUSE);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn flush(&mut self, handle: KeyHandle) -> Result<(), Fault> {
@@ -521,7 +570,7 @@ fn patient<T>(mut command: impl FnMut() -> TssResult<T>) -> TssResult<T> {
     loop {
         match command() {
             Err(error) if Fault::of(error, "").is_full() && start.elapsed() < SLOT_PATIENCE => {
-                thread::sleep(Duration::from_millis(20));
+                thread::sleep(SLOT_PAUSE);
             }
             answer => return answer,
         }

@@ -11,6 +11,8 @@ use crate::backend::BackendError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     command: &'static str,
+    /// The command was TPM2_ContextLoad: what it takes was never outside this process.
+    is_context_load: bool,
     code: Code,
 }
 
@@ -43,12 +45,12 @@ impl Fault {
                 .map_or(Code::Binding("a code that the binding does not tell"), Code::Native),
             Error::WrapperError(_) => Code::Binding("the binding refuses the parameters or answer"),
         };
-        Self { command, code }
+        Self { command, is_context_load: command == "TPM2_ContextLoad", code }
     }
 
     /// The answer makes no sense.
     pub(super) const fn nonsense(command: &'static str, what: &'static str) -> Self {
-        Self { command, code: Code::Binding(what) }
+        Self { command, is_context_load: false, code: Code::Binding(what) }
     }
 
     /// Returns the TPM's code without the numbers of parameter, handle or session; `None` if it
@@ -79,6 +81,17 @@ impl Fault {
     pub(super) const fn is_stale(self) -> bool {
         // TPM_RC_CONTEXT_GAP, TPM_RC_REFERENCE_H0 to H6 and S0 to S6.
         matches!(self.tpm_code(), Some(0x901 | 0x910..=0x916 | 0x918..=0x91e))
+            || self.is_stale_context()
+    }
+
+    /// Returns whether a context that the TPM has saved is of before its restart.
+    const fn is_stale_context(self) -> bool {
+        self.is_context_load && matches!(self.tpm_code(), Some(code) if code & 0xf00 == 0)
+    }
+
+    /// Returns whether the context of tpm2-tss gave up, rather than the way to the TPM.
+    pub(super) const fn is_of_context(self) -> bool {
+        matches!(self.code, Code::Native(code) if code & LAYER == 0x0007_0000)
     }
 
     /// Returns whether the TPM has no room for another object or session.

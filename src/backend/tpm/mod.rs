@@ -39,7 +39,8 @@ use tss_esapi::structures::CapabilityData;
 use zeroize::Zeroizing;
 
 use crate::jose::alg::KeyAlgorithm;
-use crate::jose::jwk::PrivateJwk;
+use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::primitives::ecdh;
 use crate::secret::PinSource;
 
 use super::{
@@ -417,6 +418,13 @@ impl Shared {
             let reason = "not RSA, P-256, P-384 or P-521".to_owned();
             return Err(self.unsupported(&format!("the key at {locator}"), reason));
         };
+        if let PublicKey::Point(point) = &told.key
+            && ecdh::check_point(point).is_err()
+        {
+            return Err(self.misconfigured(format!(
+                "the public area at {locator} was changed: its point is not on the curve"
+            )));
+        }
         let (public, info) = info(locator, told);
         Ok(TpmKey::new(Arc::clone(self), info, public, material, empty_auth, stamp))
     }
@@ -522,7 +530,7 @@ fn read_auth(name: &str, source: &PinSource) -> Result<Zeroizing<Vec<u8>>, Backe
 }
 
 /// Turns a description into what the seam tells.
-fn info(locator: &Locator, told: object::Description) -> (crate::jose::jwk::PublicKey, KeyInfo) {
+fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
     let label = match locator {
         Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
         _ => None,

@@ -50,13 +50,13 @@ impl KeyFile {
     pub(in crate::backend::tpm) fn encode(&self) -> Result<String, String> {
         let public = self.public.marshall().map_err(|_| "the public area cannot be written")?;
         // DER's TRUE is a byte of ones; an integer with its top bit set has a zero before it.
-        let empty_auth =
-            if self.empty_auth { tlv(CONTEXT, &tlv(BOOLEAN, &[0xff])) } else { Vec::new() };
+        // FALSE is said too: tpm2-openssl takes its absence for TRUE.
+        let empty_auth = tlv(BOOLEAN, &[if self.empty_auth { 0xff } else { 0 }]);
         let parent = self.parent.to_be_bytes();
         let sign: &[u8] = if parent[0] & 0x80 == 0 { &[] } else { &[0] };
         let body = [
             tlv(OBJECT_IDENTIFIER, &LOADABLE),
-            empty_auth,
+            tlv(CONTEXT, &empty_auth),
             tlv(INTEGER, &[sign, &parent].concat()),
             tlv(OCTET_STRING, &prefixed(&public)?),
             tlv(OCTET_STRING, &prefixed(self.private.value())?),
