@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::backend::{HardwareKey, KeyShape, Keystore, Support};
-use crate::error::{Error, Result};
+use crate::backend::{BackendError, KeyShape, Keystore, Support};
+use crate::error::Error;
 use crate::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
-use crate::jose::jwk::PublicKey;
 use crate::keyring::{KeyRef, Keyring};
 use crate::keystores::Keystores;
 use crate::lifecycle::orphans;
@@ -280,12 +279,8 @@ impl Report {
             |public| keystore.find_with_public(&version.locator, public),
         ) {
             Ok(key) => key,
-            Err(error) => {
-                let fix = "restore it from the device's backup, or destroy the entry";
-                return self.find(Severity::Error, "key-not-found", name, error.to_string(), fix);
-            }
+            Err(error) => return self.not_found(name, &error),
         };
-        self.check_public(name, &*key, public);
         let mut algorithms = Vec::new();
         for alg in &found.key.algs {
             match key.support(*alg) {
@@ -320,14 +315,17 @@ impl Report {
     }
 
     /// A key that was swapped for another at the same place is the worst that can be found.
-    fn check_public(&mut self, name: &str, key: &dyn HardwareKey, known: Option<&PublicKey>) {
-        let told = key.info().public.as_ref();
-        if told.zip(known).is_some_and(|(told, known)| told != known) {
-            let what = "the device's key is not the one the keyring knows: its public half differs"
-                .to_owned();
-            let fix = "find out who replaced it before it is used again";
-            self.find(Severity::Error, "key-replaced", name, what, fix);
-        }
+    fn not_found(&mut self, name: &str, error: &BackendError) {
+        let (id, fix) = match error {
+            BackendError::NotFound { .. } => {
+                ("key-not-found", "restore it from the device's backup, or destroy the entry")
+            }
+            BackendError::Misconfigured { .. } => {
+                ("key-replaced", "find out who replaced it before it is used again")
+            }
+            _ => ("key-failed", "check the device"),
+        };
+        self.find(Severity::Error, id, name, error.to_string(), fix);
     }
 }
 
@@ -360,16 +358,4 @@ fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
         (KeyAlgorithm::Sign(*alg), shape)
     });
     unwrap.chain(sign)
-}
-
-/// Refuses a report that has something to act on, for callers that want an error.
-///
-/// # Errors
-/// [`Error::Check`] with the number of findings.
-pub fn verdict(report: &Report) -> Result<()> {
-    let count = report.findings.iter().filter(|f| f.severity != Severity::Note).count();
-    match count {
-        0 => Ok(()),
-        count => Err(Error::Check(format!("{count} findings need attention"))),
-    }
 }

@@ -7,8 +7,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the engine.
 ///
-/// Variants are sorted by who is at fault. Nothing secret, and nothing of a token's content, is in
-/// any of them; [`Error::DecryptionFailed`] is bare on purpose (RFC 7516 section 11.5).
+/// Variants are sorted by who is at fault. Nothing secret, and nothing of a token's payload, is in
+/// any of them; what they quote of a token's header (a kid, an alg) is short and escaped.
+/// [`Error::DecryptionFailed`] is bare on purpose (RFC 7516 section 11.5).
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -117,8 +117,8 @@ impl Keystores {
     /// Finds the private key of a version, and checks that it may serve and is the recorded one.
     ///
     /// # Errors
-    /// [`Error::Policy`] for an imported key without a waiver in production; else as
-    /// [`Keystores::open`] and [`Keystore::find_with_public`].
+    /// [`Error::Policy`] in production, for an imported key without a waiver, or a key that its
+    /// device says can leave it; else as [`Keystores::open`] and [`Keystore::find_with_public`].
     pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
         let version = found.version;
         let is_waived = version.provenance != Provenance::Imported || version.waiver.is_some();
@@ -130,10 +130,23 @@ impl Keystores {
             )));
         }
         let keystore = self.open(&version.keystore)?;
-        match &version.public {
-            Some(public) => Ok(keystore.find_with_public(&version.locator, &public.key)?),
-            None => Ok(keystore.find(&version.locator)?),
+        let key = match &version.public {
+            Some(public) => keystore.find_with_public(&version.locator, &public.key)?,
+            None => keystore.find(&version.locator)?,
+        };
+        let info = key.info();
+        if self.is_production && info.exportable {
+            return Err(Error::Policy(format!(
+                "key {} (kid {:?}) at {} in keystore {} can leave the device, which says of it: \
+                 {}; production does not serve it: generate another with `key generate`",
+                found.key.name,
+                found.kid,
+                info.locator,
+                version.keystore,
+                info.weak.join(", ")
+            )));
         }
+        Ok(key)
     }
 
     fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {

@@ -42,6 +42,7 @@ macro_rules! suite {
 }
 
 suite!(memory, hsm_jose::backend::memory::MemoryKeystore::new("suite"));
+#[cfg(feature = "pkcs11")]
 suite!(pkcs11, super::common::open("suite"));
 #[cfg(feature = "tpm")]
 suite!(tpm, super::common::swtpm::open("suite"));

@@ -281,11 +281,11 @@ fn every_signature_algorithm_verifies_and_nothing_else_does() {
     for alg in SignatureAlgorithm::ALL {
         let shape = alg.curve().map_or(KeyShape::Rsa { bits: 2048 }, KeyShape::Curve);
         let key = key(KeyAlgorithm::Sign(*alg), shape);
-        let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk(&key, "s")] }, &policy).unwrap();
+        let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk(&key, "s")] }, &policy);
         let parameters = JwsParameters { alg: *alg, kid: Some("s"), typ: None, cty: None };
         let token = jws::sign(&key, &parameters, b"payload").unwrap();
         let verify = |token: &str| JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&trusted);
-        assert_eq!(verify(&token).unwrap().get(), b"payload");
+        assert_eq!(verify(&token).unwrap().get().as_bytes(), b"payload");
         let mut signature =
             base64url::decode(token.rsplit('.').next().unwrap().as_bytes()).unwrap();
         let short = base64url::encode(&signature[1..]);
@@ -316,7 +316,7 @@ fn a_signature_key_is_bound_to_what_its_jwk_says() {
     let verdict = |change: &dyn Fn(&mut PublicJwk)| {
         let mut jwk = jwk(&key, "s");
         change(&mut jwk);
-        let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy).unwrap();
+        let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
         let verified = JwsToken::parse(token.as_bytes(), &policy.jws).unwrap().verify(&trusted);
         verified.map(|_| ()).map_err(|error| error.code())
     };
@@ -373,6 +373,7 @@ impl World {
         let signer: (&dyn HardwareKey, &str, _) = (&self.sign, "sig-1", SignatureAlgorithm::Es256);
         jwt::seal(
             &self.context,
+            &Policy::of(Profile::Strict),
             &claims,
             Some(signer),
             &recipients,
@@ -383,7 +384,7 @@ impl World {
 
     fn open_at(&self, token: &str, now: u64) -> Result<Opened, Error> {
         let keys = self.context.open.as_ref().unwrap().trust.clone();
-        let trusted = TrustedKeys::new(JwkSet { keys }, &Policy::of(Profile::Strict)).unwrap();
+        let trusted = TrustedKeys::new(JwkSet { keys }, &Policy::of(Profile::Strict));
         jwt::open(&self.context, token.as_bytes(), &self.decrypt, &trusted, now)
     }
 
@@ -576,4 +577,52 @@ fn small_rsa_keys_of_partners_are_refused_in_strict() {
     let public = &key.info().public.clone().unwrap();
     assert_eq!(Policy::of(Profile::Strict).check_partner_key(public).unwrap_err().code(), "policy");
     Policy::of(Profile::All).check_partner_key(public).unwrap();
+}
+
+/// RFC 7517 section 5: a key that cannot be used is no reason to do without the others.
+#[test]
+fn a_refused_key_in_a_set_stands_in_nobodys_way() {
+    let policy = Policy::of(Profile::Strict);
+    let small = key(KeyAlgorithm::Sign(SignatureAlgorithm::Ps256), KeyShape::Rsa { bits: 2048 });
+    let good = signing_key();
+    let keys = vec![jwk(&small, "small"), jwk(&good, "good")];
+    let trusted = TrustedKeys::new(JwkSet { keys }, &policy);
+    let signed = |key: &Counted, alg, kid| {
+        let parameters = JwsParameters { alg, kid: Some(kid), typ: None, cty: None };
+        jws::sign(key, &parameters, b"payload").unwrap()
+    };
+    let verdict = |token: String| {
+        let verified = JwsToken::parse(token.as_bytes(), &policy.jws).unwrap().verify(&trusted);
+        verified.map(|_| ()).map_err(|error| error.code())
+    };
+    assert_eq!(verdict(signed(&good, SignatureAlgorithm::Es256, "good")), Ok(()));
+    assert_eq!(verdict(signed(&small, SignatureAlgorithm::Ps256, "small")), Err("policy"));
+
+    let small = key(KeyAlgorithm::Unwrap(KeyManagement::RsaOaep256), KeyShape::Rsa { bits: 2048 });
+    let recipient = |key: &Counted| Recipient::new(jwk(key, "k")).unwrap();
+    let algs = AllowList::new([KeyManagement::RsaOaep256, KeyManagement::EcdhEsA256Kw]).unwrap();
+    let both = [recipient(&small), recipient(&decryption_key())];
+    assert_eq!(jwe::choose(&both, &algs, &policy).unwrap().1, KeyManagement::EcdhEsA256Kw);
+    assert_eq!(jwe::choose(&both[..1], &algs, &policy).unwrap_err().code(), "policy");
+}
+
+/// RFC 8725 section 3.8: the key must be one of the issuer that the token names.
+#[test]
+fn contexts_with_several_issuers_bind_every_key_to_one() {
+    let verdict = |issuers: &[&str], bound: &[Option<&str>]| {
+        let mut context = world(Nesting::JweOfJws).context;
+        let open = context.open.as_mut().unwrap();
+        open.issuers = issuers.iter().map(|issuer| issuer.to_string()).collect();
+        open.trust = bound
+            .iter()
+            .map(|iss| PublicJwk { iss: iss.map(str::to_owned), ..jwk(&signing_key(), "k") })
+            .collect();
+        context.check_issuers().is_ok()
+    };
+    assert!(verdict(&["A"], &[None, None]));
+    assert!(verdict(&[], &[None, None]));
+    assert!(verdict(&["A", "B"], &[Some("A"), Some("B")]));
+    assert!(!verdict(&["A", "B"], &[Some("A"), None]));
+    assert!(!verdict(&["A", "B"], &[None]));
+    assert!(!verdict(&[], &[Some("A"), None]));
 }

@@ -1,8 +1,9 @@
 //! The keyring's file under other writers, crashes and foreign hands.
+#![cfg(feature = "cli")]
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -208,6 +209,24 @@ fn mode_and_link_of_the_file_stay() {
     assert!(fs::symlink_metadata(place.path("keyring.json")).unwrap().is_symlink());
     let real = KeyringFile::new(&place.path("real.json")).read().unwrap();
     assert_eq!(real.keys().len(), 3);
+}
+
+/// Only root can give a file away: for anybody else there is nothing to try.
+#[test]
+fn the_owner_of_the_file_stays_when_root_writes_it() {
+    const OWNER: (u32, u32) = (12345, 23456);
+    let place = Place::new();
+    place.generate("a");
+    let keyring = place.path("keyring.json");
+    if std::os::unix::fs::chown(&keyring, Some(OWNER.0), Some(OWNER.1)).is_err() {
+        return;
+    }
+    fs::remove_file(place.path("keyring.json.lock")).unwrap();
+    place.generate("b");
+    for name in ["keyring.json", "keyring.json.bak", "keyring.json.lock"] {
+        let metadata = fs::metadata(place.path(name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), OWNER, "{name}");
+    }
 }
 
 /// What is changed in a good file, and what is then said. Nothing is ever written over it.

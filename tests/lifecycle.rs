@@ -10,6 +10,7 @@ use hsm_jose::backend::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
 use hsm_jose::config::{Config, Profile};
+use hsm_jose::doctor::examine;
 use hsm_jose::jose::alg::{Curve, KeyAlgorithm, Purpose};
 use hsm_jose::jose::jwk::{PrivateJwk, PublicJwk};
 use hsm_jose::keyring::{KeyState, KeyringFile, Provenance};
@@ -110,13 +111,13 @@ impl Keystore for Faulty {
 
 struct Bench {
     directory: tempfile::TempDir,
-    keystore: Faulty,
+    keystore: Arc<Faulty>,
 }
 
 impl Bench {
     fn new(fault: Option<Fault>) -> Self {
         let keystore = Faulty::new(MemoryKeystore::new("soft"), fault);
-        Self { directory: tempfile::tempdir().unwrap(), keystore }
+        Self { directory: tempfile::tempdir().unwrap(), keystore: Arc::new(keystore) }
     }
 
     fn file(&self) -> KeyringFile {
@@ -124,17 +125,17 @@ impl Bench {
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Entered, Error> {
-        generate(&self.file(), &self.keystore, request)
+        generate(&self.file(), &*self.keystore, request)
     }
 
     fn import(&self, request: &ImportRequest) -> Result<Entered, Error> {
-        import(&self.file(), &self.keystore, request)
+        import(&self.file(), &*self.keystore, request)
     }
 
     fn destroy(&self, name: &str, confirm: &str, force: bool) -> Result<(), Error> {
         let request = DestroyRequest { name: name.into(), confirm: confirm.into(), force };
         keystore_of(&self.file(), &request)?;
-        destroy(&self.file(), &self.keystore, &request).map(drop)
+        destroy(&self.file(), &*self.keystore, &request).map(drop)
     }
 
     fn keys_in_device(&self) -> usize {
@@ -194,7 +195,7 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn what_the_keystore_does_not_do_leaves_no_trace() {
     let mut bench = Bench::new(None);
-    bench.keystore.supports = false;
+    Arc::get_mut(&mut bench.keystore).unwrap().supports = false;
     let error = bench.generate(&new_key("sig", &["ES256"])).unwrap_err();
     assert_eq!(error.code(), "unsupported");
     assert_eq!(std::fs::read_dir(bench.directory.path()).unwrap().count(), 0);
@@ -227,7 +228,7 @@ fn a_crash_is_completed_by_the_same_command() {
             let pending = keyring.key("k").unwrap().pending().unwrap();
             assert_eq!((pending.state, &pending.kid), (KeyState::Pending, &None));
             assert_eq!(jwks(&keyring).unwrap()["keys"].as_array().unwrap().len(), 0);
-            let found = orphans(&keyring, &bench.keystore).unwrap();
+            let found = orphans(&keyring, &*bench.keystore).unwrap();
             assert_eq!(found.pending.len(), 1);
             assert_eq!(found.pending[0].in_device, fault == Fault::DiesAfter);
 
@@ -239,7 +240,7 @@ fn a_crash_is_completed_by_the_same_command() {
             let keyring = bench.file().read().unwrap();
             let candidates = keyring.decryption_candidates(&["k"]).unwrap();
             assert_eq!(candidates.len(), 1);
-            let found = orphans(&keyring, &bench.keystore).unwrap();
+            let found = orphans(&keyring, &*bench.keystore).unwrap();
             assert!(found.pending.is_empty() && found.missing.is_empty());
             assert!(found.unknown.is_empty());
         }
@@ -361,29 +362,29 @@ fn an_adopted_key_is_proved_and_recorded() {
     let public = made.info().public.clone().unwrap();
     let request =
         AdoptRequest { key: key("sig", &["ES256"]), locator: locator.clone(), public: None };
-    let unknown = orphans(&bench.file().read().unwrap(), &bench.keystore).unwrap().unknown;
+    let unknown = orphans(&bench.file().read().unwrap(), &*bench.keystore).unwrap().unknown;
     assert_eq!(unknown.len(), 1);
 
     let other = bench.generate(&new_key("other", &["ES256"])).unwrap().jwk();
     let wrong = AdoptRequest { public: other, ..request.clone() };
-    let error = adopt(&bench.file(), &bench.keystore, &wrong).unwrap_err();
+    let error = adopt(&bench.file(), &*bench.keystore, &wrong).unwrap_err();
     assert!(error.code() == "config" && error.to_string().contains("another"), "{error}");
     let wrong = AdoptRequest { key: key("sig", &["ES384"]), ..request.clone() };
-    assert!(adopt(&bench.file(), &bench.keystore, &wrong).is_err());
+    assert!(adopt(&bench.file(), &*bench.keystore, &wrong).is_err());
     let wrong = AdoptRequest { locator: Locator::Memory("none".into()), ..request.clone() };
-    let error = adopt(&bench.file(), &bench.keystore, &wrong).unwrap_err();
+    let error = adopt(&bench.file(), &*bench.keystore, &wrong).unwrap_err();
     assert_eq!(error.code(), "key_not_found");
 
     let given = Some(PublicJwk::bare(public.clone()));
     let request = AdoptRequest { public: given, ..request };
-    let entered = adopt(&bench.file(), &bench.keystore, &request).unwrap();
+    let entered = adopt(&bench.file(), &*bench.keystore, &request).unwrap();
     let version = entered.version.unwrap();
     assert_eq!(version.provenance, Provenance::Adopted);
     assert_eq!(version.unproven.len(), made.info().unproven.len() + made.info().weak.len());
     assert_eq!(version.kid, Some(public.thumbprint()));
-    assert!(usage(adopt(&bench.file(), &bench.keystore, &request).unwrap_err()).contains("there"));
+    assert!(usage(adopt(&bench.file(), &*bench.keystore, &request).unwrap_err()).contains("there"));
     let second = AdoptRequest { key: key("again", &["ES256"]), ..request };
-    assert!(usage(adopt(&bench.file(), &bench.keystore, &second).unwrap_err()).contains("sig"));
+    assert!(usage(adopt(&bench.file(), &*bench.keystore, &second).unwrap_err()).contains("sig"));
 }
 
 const EC_JWK: &str = r#"{"kty":"EC","crv":"P-256","kid":"mine","use":"enc",
@@ -412,7 +413,15 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
     let text = std::fs::read_to_string(bench.file().path()).unwrap();
     assert!(!text.contains("0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd"));
     assert!(usage(bench.import(&request).unwrap_err()).contains("there already"));
-    assert!(usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err()).contains("mine"));
+    // What the keyring would refuse never gets into the device.
+    let (in_device, keyring) = (bench.keys_in_device(), bench.file().read().unwrap());
+    let twice = usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err());
+    assert!(twice.contains("in the keyring already, as k"), "{twice}");
+    let mut same_kid = new_key("k3", &["ES256"]);
+    same_kid.key.kid = Some("mine".to_owned());
+    let same_kid = usage(bench.generate(&same_kid).unwrap_err());
+    assert!(same_kid.contains("\"mine\" is that of key k"), "{same_kid}");
+    assert_eq!((bench.keys_in_device(), bench.file().read().unwrap()), (in_device, keyring));
 }
 
 #[test]
@@ -465,8 +474,43 @@ fn destroying_needs_the_thumbprint_and_force_while_it_serves() {
     let keyring = bench.file().read().unwrap();
     let found = keyring.active("k", Purpose::Sign).unwrap();
     bench.keystore.destroy(&found.version.locator).unwrap();
-    let missing = orphans(&keyring, &bench.keystore).unwrap().missing;
+    let missing = orphans(&keyring, &*bench.keystore).unwrap().missing;
     assert_eq!(missing, [("k".to_owned(), found.kid.to_owned())]);
+    bench.destroy("k", found.kid, true).unwrap();
+    assert!(bench.file().read().unwrap().keys().is_empty());
+}
+
+#[test]
+fn another_key_in_the_place_is_neither_destroyed_nor_overlooked() {
+    let bench = Bench::new(None);
+    bench.generate(&new_key("k", &["ES256"])).unwrap();
+    let keyring = bench.file().read().unwrap();
+    let found = keyring.active("k", Purpose::Sign).unwrap();
+    let locator = &found.version.locator;
+    bench.keystore.destroy(locator).unwrap();
+    let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: found.key.algs.clone() };
+    bench.keystore.generate(locator, &spec).unwrap();
+
+    let error = bench.destroy("k", found.kid, true).unwrap_err();
+    assert_eq!(error.code(), "config");
+    let message = error.to_string();
+    assert!(message.contains("nothing was destroyed for key k"), "{message}");
+    assert!(message.contains("find out who"), "{message}");
+    assert_eq!(bench.keys_in_device(), 1);
+    assert_eq!(bench.file().read().unwrap(), keyring);
+
+    let ids = || {
+        let keystores = Keystores::opened(vec![bench.keystore.clone()], false).unwrap();
+        let report = examine(&keystores, &keyring);
+        let of_key = report.findings.iter().filter(|finding| finding.subject == "k");
+        of_key.map(|finding| (finding.id, finding.fix.clone())).collect::<Vec<_>>()
+    };
+    let [(id, fix)] = &ids()[..] else { panic!("{:?}", ids()) };
+    assert_eq!(*id, "key-replaced");
+    assert!(fix.contains("find out who replaced it"), "{fix}");
+
+    bench.keystore.destroy(locator).unwrap();
+    assert_eq!(ids()[0].0, "key-not-found");
     bench.destroy("k", found.kid, true).unwrap();
     assert!(bench.file().read().unwrap().keys().is_empty());
 }

@@ -1,5 +1,5 @@
 //! What only a TPM has: the bus, slots, lockout, key files, restarts.
-#![cfg(all(feature = "tpm", feature = "pkcs11"))]
+#![cfg(feature = "tpm")]
 
 mod common;
 
@@ -132,7 +132,7 @@ fn what_crosses_the_bus_tells_neither_cek_nor_z_nor_authorization() {
     sign(&*sig).unwrap();
     // A command that was refused leaves the session as it was: the next is protected too.
     let wrong = tpm.directory.join("wrong");
-    common::write_pin(&wrong, "not it", 0o600);
+    swtpm::write_pin(&wrong, "not it", 0o600);
     let auth = PinSource::File(wrong);
     let other = TpmKeystore::open(TpmConfig { auth, ..config.clone() }).unwrap();
     assert!(sign(&*other.find(&sig.info().locator).unwrap()).is_err());
@@ -275,7 +275,7 @@ fn a_wrong_authorization_is_tried_once() {
     let locator = key.info().locator.clone();
     drop(key);
     let wrong = tpm.directory.join("wrong");
-    common::write_pin(&wrong, "not it", 0o600);
+    swtpm::write_pin(&wrong, "not it", 0o600);
     let keystore =
         TpmKeystore::open(TpmConfig { auth: PinSource::File(wrong), ..config.clone() }).unwrap();
     for _ in 0..5 {
@@ -300,7 +300,7 @@ fn a_wrong_authorization_is_tried_once() {
     // Two more are lockout: the right one is not tried any more, and works when it is over.
     for name in ["second", "third"] {
         let wrong = tpm.directory.join(name);
-        common::write_pin(&wrong, name, 0o600);
+        swtpm::write_pin(&wrong, name, 0o600);
         let auth = PinSource::File(wrong);
         let keystore = TpmKeystore::open(TpmConfig { auth, ..config.clone() }).unwrap();
         assert!(sign(&*keystore.find(&locator).unwrap()).is_err());
@@ -486,7 +486,7 @@ fn key_files_go_to_tpm2_openssl_and_come_from_it() {
     ]);
     openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", &out("e.pem")]);
     // Before any of the three slots is taken here.
-    common::write_pin(&tpm.directory.join("plain"), "plain", 0o600);
+    swtpm::write_pin(&tpm.directory.join("plain"), "plain", 0o600);
     openssl(&[
         "genpkey",
         "-algorithm",

@@ -67,6 +67,8 @@ fn bad_tokens(
         add("empty key", good.with(|it| it.encrypted_key.clear()));
         add("zero key", good.with(|it| it.encrypted_key.fill(0)));
         add("far too long key", good.with(|it| it.encrypted_key = vec![0x41; 5000]));
+        add("a megabyte of a key", good.with(|it| it.encrypted_key = vec![0x41; 1 << 20]));
+        add("a key and a megabyte", good.with(|it| it.encrypted_key.resize(1 << 20, 0)));
         add("key of ones", good.with(|it| it.encrypted_key.fill(0xff)));
         if let PublicKey::Rsa(rsa) = &jwk.key {
             add("the modulus", good.with(|it| it.encrypted_key = rsa.n().to_vec()));
@@ -131,6 +133,7 @@ fn every_bad_token_gets_one_answer_and_one_list_of_calls() {
             "CKR_DEVICE_ERROR",
             "CKR_GENERAL_ERROR",
             "CKR_FUNCTION_FAILED",
+            "CKR_HOST_MEMORY",
             "CKR_DATA_INVALID",
             "CKR_ENCRYPTED_DATA_LEN_RANGE",
             "0x80000001",
@@ -146,6 +149,45 @@ fn every_bad_token_gets_one_answer_and_one_list_of_calls() {
         assert_eq!(count(&calls), of_good, "a bad token costs as many {data} as a good one");
         // Nothing of a failure stays behind.
         assert!(place.run(&["decrypt"], good.as_bytes()).status.success(), "{alg}");
+    }
+}
+
+/// A stranger cannot make the device work on more than can be right: one byte over the modulus is
+/// wrong enough.
+#[test]
+fn a_device_sees_no_more_of_an_encrypted_key_than_can_be_right() {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so",
+        "/usr/lib/x86_64-linux-gnu/pkcs11/pkcs11-spy.so",
+        "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so",
+        "/usr/lib64/pkcs11-spy.so",
+        "/usr/lib64/pkcs11/pkcs11-spy.so",
+    ];
+    let spy = places.iter().find(|path| std::path::Path::new(path).is_file());
+    let spy = spy.expect("pkcs11-spy.so (Debian: apt install opensc)");
+    let place = Place::new();
+    let softhsm = common::softhsm_module();
+    for alg in [KeyManagement::RsaOaep, KeyManagement::RsaOaep256] {
+        let jwk = place.generate(alg.name(), alg.name());
+        let parts = Parts::sealed(&jwk, alg, ContentEncryption::A256Gcm, b"plaintext");
+        let configuration = place.configuration();
+        place.configure(&configuration.replace(softhsm.to_str().expect("UTF-8"), spy));
+        for (len, seen) in [(255, 255), (256, 256), (257, 257), (1 << 20, 257)] {
+            let token = place.write("token", parts.with(|it| it.encrypted_key = vec![0x41; len]));
+            let log = place.path("spy.log");
+            let _ = std::fs::remove_file(&log);
+            let output = place
+                .command(&["decrypt", &token])
+                .env("PKCS11SPY", &softhsm)
+                .env("PKCS11SPY_OUTPUT", &log)
+                .output()
+                .expect("the program");
+            assert_eq!(output.status.code(), Some(3));
+            let log = std::fs::read_to_string(&log).expect("the log");
+            let last = log.lines().rfind(|line| line.contains("[in] pEncryptedData[")).expect("it");
+            assert!(last.ends_with(&format!(" / {seen}")), "{alg}: {len}: {last}");
+        }
+        place.configure(&configuration);
     }
 }
 

@@ -307,6 +307,8 @@ pub struct KeyInfo {
     /// The attributes that the device tells of it, for `doctor`; empty where they are in the lists
     /// above.
     pub attributes: Vec<String>,
+    /// The device says that the private key can leave it: extractable, or not sensitive.
+    pub exportable: bool,
 }
 
 /// What a device says of itself.

@@ -8,10 +8,12 @@ use serde_json::json;
 use super::input::{self, MAX_KEYS};
 use super::{Report, Setup};
 use crate::config::{Config, KeystoreConfig};
-use crate::error::Result;
+use crate::engine::load;
+use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose};
 use crate::jose::jwk::JwkSet;
-use crate::keyring::{Keyring, Provenance};
+use crate::keyring::{Keyring, MAX_CANDIDATES, Provenance};
+use crate::policy::refuse_confusable;
 use crate::secret::PinSource;
 
 /// Look at the configuration
@@ -42,6 +44,7 @@ fn check(setup: &Setup) -> Result<Report> {
     let keyring = setup.keyring.read()?;
     let mut findings = Findings { config, findings: Vec::new() };
     findings.keystores();
+    findings.policy();
     findings.contexts(&keyring);
     for (name, recipient) in &config.recipients {
         findings.key_set(&format!("recipient.{name}"), &recipient.jwks);
@@ -130,6 +133,49 @@ impl Findings<'_> {
             if let Some(trust) = &open.trust {
                 self.key_set(&format!("context.{name}.open.trust"), trust);
             }
+        }
+    }
+
+    /// What only shows when everything is put together, as the engine does.
+    fn policy(&mut self) {
+        if let Err(error) = load::policy(self.config) {
+            self.add("policy", error.to_string());
+        }
+        let mut contexts = Vec::new();
+        for (name, settings) in &self.config.contexts {
+            let at = format!("context.{name}");
+            let context = match load::context(self.config, name, settings) {
+                Ok(context) => context,
+                // A trust file that cannot be read has been reported, with its own place.
+                Err(Error::Usage(_)) => continue,
+                Err(error) => {
+                    self.add(&at, error.to_string());
+                    continue;
+                }
+            };
+            if let Err(error) = context.check_issuers() {
+                self.add(&format!("{at}.open.trust"), error.to_string());
+            }
+            if let Some(open) = &context.open {
+                let is_one_domain =
+                    open.issuers.is_empty() && open.trust.iter().all(|key| key.iss.is_none());
+                if is_one_domain && open.trust.len() > 1 {
+                    let what = "each of its keys may sign for any issuer: name issuers = [...], or give \
+                                each key the member \"iss\"";
+                    self.add(&format!("{at}.open.trust"), what);
+                }
+                if open.decrypt.len() > MAX_CANDIDATES {
+                    let what = format!(
+                        "of {} keys, a token that names no kid is tried with {MAX_CANDIDATES}",
+                        open.decrypt.len()
+                    );
+                    self.add(&format!("{at}.open.decrypt"), what);
+                }
+            }
+            contexts.push(context);
+        }
+        if let Err(error) = refuse_confusable(&contexts) {
+            self.add("context", error.to_string());
         }
     }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Report, Setup, input, key};
+use crate::backend::CekPlacement;
 use crate::error::Result;
 use crate::jose::base64url;
 
@@ -32,9 +34,12 @@ impl Args {
             "kid": decrypted.kid,
             "keystore": decrypted.keystore,
             "support": key::place(&decrypted.support),
+            "cek": match decrypted.cek_placement {
+                CekPlacement::Host => "host memory",
+            },
         });
         let mut report = Report::new("", json);
-        report.text = plaintext.to_vec();
+        report.text = Zeroizing::new(plaintext.to_vec());
         report.notes.extend(key::step_on_host(&decrypted.support));
         Ok(report)
     }

@@ -8,6 +8,7 @@ use crate::backend::Support;
 use crate::error::{Error, Result};
 use crate::jose::alg::KeyAlgorithm;
 use crate::lifecycle::{Entered, KeyRequest, Outcome};
+use crate::policy::Policy;
 
 mod adopt;
 mod destroy;
@@ -72,7 +73,7 @@ impl Named {
 }
 
 /// The report on a key that has entered: its public JWK, and remarks on what it does not guarantee.
-fn report(entered: &Entered) -> Result<Report> {
+fn report(entered: &Entered, setup: &Setup) -> Result<Report> {
     let (Some(jwk), Some(version)) = (entered.jwk(), &entered.version) else {
         return Err(Error::Config(format!("key {} has no public half", entered.name)));
     };
@@ -97,6 +98,11 @@ fn report(entered: &Entered) -> Result<Report> {
             report.notes.push(format!("key {} was there already", entered.name));
         }
         _ => {}
+    }
+    let policy = Policy::of(setup.config.policy.profile);
+    for alg in entered.algs.iter().filter(|alg| !policy.allows(**alg)) {
+        let profile = policy.profile.name();
+        report.notes.push(format!("the {profile} profile has no {alg}: nothing here will use it"));
     }
     report.notes.extend(steps_on_host(&entered.support));
     report.notes.extend(version.unproven.iter().map(|what| format!("not guaranteed: {what}")));

@@ -38,7 +38,8 @@ impl Args {
             "signer": key,
         });
         let mut report = Report::new("", json);
-        report.text = [claims.json(), b"\n"].concat();
+        report.text.extend_from_slice(claims.json());
+        report.text.push(b'\n');
         if !verified {
             report.notes.push("nobody signed these claims: the context takes them unsigned".into());
         }

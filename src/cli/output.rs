@@ -5,8 +5,10 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::jose::json::SecretMembers;
 
 /// The schema of the JSON that `--json` writes.
 const SCHEMA: u64 = 1;
@@ -18,7 +20,7 @@ const FOUND: u8 = 7;
 #[derive(Debug, Default)]
 pub struct Report {
     /// What stdout gets without `--json`, byte for byte.
-    pub text: Vec<u8>,
+    pub text: Zeroizing<Vec<u8>>,
     /// What stdout gets with `--json`; `schema` is added.
     pub json: Map<String, Value>,
     /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
@@ -38,7 +40,7 @@ impl Report {
             Value::Object(members) => members,
             other => Map::from_iter([("result".to_owned(), other)]),
         };
-        Self { text: text.into_bytes(), json, ..Self::default() }
+        Self { text: Zeroizing::new(text.into_bytes()), json, ..Self::default() }
     }
 
     /// Makes a report of a token: just its octets, since other tools take a line's end for a part
@@ -46,7 +48,7 @@ impl Report {
     pub fn token(token: String, json: Value) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
         let mut report = Self::new("", json);
-        report.text = token.into_bytes();
+        report.text = Zeroizing::new(token.into_bytes());
         if is_terminal {
             report.text.push(b'\n');
         }
@@ -158,9 +160,12 @@ fn hint(code: &str) -> &'static str {
     }
 }
 
-fn json_line(mut members: Map<String, Value>) -> Vec<u8> {
-    members.insert("schema".to_owned(), SCHEMA.into());
-    let mut line = Value::Object(members).to_string().into_bytes();
+fn json_line(members: Map<String, Value>) -> Zeroizing<Vec<u8>> {
+    let mut members = SecretMembers(members);
+    members.0.insert("schema".to_owned(), SCHEMA.into());
+    let mut line = Zeroizing::new(Vec::new());
+    // invariant: a map of JSON values always serializes, and a Vec takes every byte.
+    let _ = serde_json::to_writer(&mut *line, &members.0);
     line.push(b'\n');
     line
 }

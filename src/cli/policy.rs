@@ -1,5 +1,6 @@
 //! `hsm-jose policy`
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -24,7 +25,7 @@ pub struct ExplainArgs {
     /// The context [default: what commands outside a context take]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// A token to judge by its header
+    /// A token to judge by its header [default: stdin, if it is not empty]
     pub file: Option<PathBuf>,
 }
 
@@ -58,8 +59,13 @@ impl ExplainArgs {
             "rules": allows.lines().collect::<Vec<_>>(),
             "policy_hash": hash,
         });
-        if let Some(file) = &self.file {
-            let token = input::read_token(Some(file))?;
+        let token = match &self.file {
+            Some(file) => Some(input::read_token(Some(file))?),
+            // A token may be piped; a terminal has none to explain.
+            None if std::io::stdin().is_terminal() => None,
+            None => Some(input::read_token(None)?).filter(|token| !token.is_empty()),
+        };
+        if let Some(token) = token {
             let verdict = match context {
                 Some(context) => explain(context, &token),
                 None => explain_outside(&policy, &token),

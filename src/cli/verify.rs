@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Report, Setup, input};
 use crate::engine::load;
@@ -29,7 +30,7 @@ impl Args {
         let policy = load::policy(&setup.config)?;
         let token = input::read_token(self.file.as_deref())?;
         let token = JwsToken::parse(&token, &policy.jws)?;
-        let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy)?;
+        let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy);
         let (payload, header, key) = match &self.detached {
             Some(path) => {
                 let payload = input::read_content(Some(path))?.to_vec();
@@ -39,7 +40,7 @@ impl Args {
             None => {
                 let verified = token.verify(&keys)?;
                 let (header, key) = (verified.header().members().clone(), verified.key().clone());
-                (verified.into_inner(), header, key)
+                (verified.into_inner().into_bytes(), header, key)
             }
         };
         let json = json!({
@@ -49,7 +50,7 @@ impl Args {
             "thumbprint": key.key.thumbprint(),
         });
         let mut report = Report::new("", json);
-        report.text = payload;
+        report.text = Zeroizing::new(payload);
         Ok(report)
     }
 }

@@ -62,7 +62,8 @@ impl<'de> Visitor<'de> for PinVisitor {
             "prompt" => if_true(PinSource::Prompt),
             "protected" => if_true(PinSource::Protected),
             "none" => if_true(PinSource::None),
-            "env" => text().map(PinSource::Env),
+            // What cannot be a name may be the PIN itself, which messages would then quote.
+            "env" => text().filter(|name| is_variable(name)).map(PinSource::Env),
             _ => None,
         };
         let source = source.ok_or_else(wrong)?;
@@ -71,6 +72,12 @@ impl<'de> Visitor<'de> for PinVisitor {
         }
         Ok(PinMember(source))
     }
+}
+
+/// Whether a shell could set an environment variable of this name.
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 fn no_secret_here<E: Error>() -> E {

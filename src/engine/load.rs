@@ -77,9 +77,8 @@ pub fn policy(config: &Config) -> Result<Policy> {
 /// # Errors
 /// [`Error::Config`] naming the context.
 pub fn contexts(config: &Config) -> Result<Vec<Context>> {
-    let profile = Policy::of(config.policy.profile);
     let contexts = config.contexts.iter().map(|(name, settings)| {
-        context(name, settings, &profile)
+        context(config, name, settings)
             .map_err(|error| Error::Config(format!("context {name}: {error}")))
     });
     contexts.collect()
@@ -145,9 +144,9 @@ pub fn recipients(set: JwkSet, kid: Option<&str>) -> Result<Vec<Recipient>> {
 /// Reads a JWK or JWK Set file.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::Usage`] naming the file if it is not one.
+/// [`Error::Usage`] naming the file, if it cannot be read or is neither.
 pub fn read_jwks(path: &Path) -> Result<JwkSet> {
-    let unreadable = |error| Error::Io(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |error| Error::Usage(format!("cannot read {}: {error}", path.display()));
     let mut json = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_JWKS_LEN + 1).read_to_end(&mut json).map_err(unreadable)?;
@@ -161,7 +160,9 @@ fn unknown_recipient(who: &str) -> Error {
     Error::Usage(format!("{who:?} is neither a file nor a [recipient.NAME] of the configuration"))
 }
 
-fn context(name: &str, settings: &ContextConfig, profile: &Policy) -> Result<Context> {
+/// Returns one context, with its trust file read.
+pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> Result<Context> {
+    let profile = &Policy::of(config.policy.profile);
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
     match settings.cty.as_deref() {

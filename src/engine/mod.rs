@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backend::{HardwareKey, Support};
+use crate::backend::{CekPlacement, HardwareKey, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{
     ContentEncryption, KeyAlgorithm, KeyManagement, Purpose, SignatureAlgorithm,
@@ -87,6 +87,8 @@ pub struct DecryptedContent {
     pub keystore: String,
     /// Where the steps of the private-key operation ran.
     pub support: Support,
+    /// Where the content encryption key was while it was used.
+    pub cek_placement: CekPlacement,
 }
 
 impl Engine {
@@ -97,7 +99,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Config`]: two contexts of one name, or that would accept each other's tokens
-    /// (RFC 8725 section 3.12); [`Error::Policy`]: a trusted key that policy refuses.
+    /// (RFC 8725 section 3.12), or one that cannot tell its issuers apart (section 3.8).
     pub fn new(
         policy: Policy,
         contexts: Vec<Context>,
@@ -105,11 +107,11 @@ impl Engine {
         keystores: Keystores,
     ) -> Result<Self> {
         refuse_confusable(&contexts)?;
+        contexts.iter().try_for_each(Context::check_issuers)?;
         let mut served = BTreeMap::new();
         for context in contexts {
             let keys = context.open.iter().flat_map(|open| open.trust.clone()).collect();
-            let trusted = TrustedKeys::new(JwkSet { keys }, &policy)
-                .map_err(|error| Error::Config(format!("context {}: {error}", context.name)))?;
+            let trusted = TrustedKeys::new(JwkSet { keys }, &policy);
             let name = context.name.clone();
             if served.insert(name.clone(), ServedContext { context, trusted }).is_some() {
                 return Err(Error::Config(format!("two contexts are called {name}")));
@@ -125,11 +127,11 @@ impl Engine {
         self
     }
 
-    /// Opens every keystore that a serving key is in, and finds every such key, so that the first
-    /// token finds all of it ready.
+    /// Opens every keystore that a serving key is in, finds every such key and has it do each of its
+    /// algorithms once, so that the first token finds all of it ready.
     ///
     /// # Errors
-    /// The first device fault, missing key, or refused keystore.
+    /// The first device fault, missing key, refused keystore, or key that does not do what it is for.
     pub fn connect(&self) -> Result<()> {
         self.keys.connect()
     }
@@ -170,9 +172,6 @@ impl Engine {
         audience: Option<&str>,
     ) -> Result<String> {
         let context = self.context(context)?;
-        for recipient in recipients {
-            self.policy.check_partner_key(&recipient.jwk().key)?;
-        }
         let rules = context.sealing()?;
         let audience = match &rules.audience {
             Some(Audience::Fixed(audience)) => Some(audience.as_str()),
@@ -184,7 +183,7 @@ impl Engine {
             _ => None,
         };
         let signer = signer.map(|(handle, key, alg)| (handle, key.kid.as_str(), alg));
-        jwt::seal(context, claims, signer, recipients, audience, self.clock.now())
+        jwt::seal(context, &self.policy, claims, signer, recipients, audience, self.clock.now())
     }
 
     /// Opens a token of a context: decrypts in the device, verifies the issuer's signature and checks
@@ -219,7 +218,13 @@ impl Engine {
     pub fn decrypt(&self, token: &[u8], key: Option<&str>) -> Result<DecryptedContent> {
         let token = JweToken::parse(token, &self.policy.jwe)?;
         let alg = KeyAlgorithm::Unwrap(token.alg);
-        let names = key.map(|name| [name.to_owned()]);
+        let names = match key {
+            Some(name) => {
+                self.keys.check_decrypts(name)?;
+                Some([name.to_owned()])
+            }
+            None => None,
+        };
         let (decrypted, key) =
             self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
         let handle = self.keys.handle(key)?;
@@ -230,6 +235,7 @@ impl Engine {
             kid: key.kid.clone(),
             keystore: handle.keystore().to_owned(),
             support: handle.support(alg)?,
+            cek_placement: decrypted.cek_placement,
         })
     }
 
@@ -252,7 +258,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`JwsToken::verify`].
-    pub fn verify(&self, token: &[u8], keys: &TrustedKeys) -> Result<Verified<Vec<u8>>> {
+    pub fn verify(&self, token: &[u8], keys: &TrustedKeys) -> Result<Verified<Plaintext>> {
         JwsToken::parse(token, &self.policy.jws)?.verify(keys)
     }
 
@@ -307,12 +313,9 @@ pub fn encrypt(
     plaintext: &[u8],
 ) -> Result<String> {
     let EncryptOptions { alg, enc, typ, cty, apu, apv } = *options;
-    for recipient in recipients {
-        policy.check_partner_key(&recipient.jwk().key)?;
-    }
     let as_list = alg.map(|alg| [alg]);
     let algs = policy.jwe.algs.narrowed(as_list.as_ref().map(|algs| &algs[..]), "alg");
-    let (recipient, alg) = jwe::choose(recipients, &algs.map_err(refused)?)?;
+    let (recipient, alg) = jwe::choose(recipients, &algs.map_err(refused)?, policy)?;
     let as_list = enc.map(|enc| [enc]);
     let encs =
         policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;

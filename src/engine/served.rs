@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::backend::HardwareKey;
+use crate::backend::{BackendError, HardwareKey, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyKind, Purpose};
 use crate::jwe::{self, Decrypted, JweToken};
@@ -44,9 +44,21 @@ impl ServedKeys {
         &self.keystores
     }
 
-    /// Opens the keystores of all keys and finds each key.
+    /// Opens the keystores of all keys, finds each key and has it do each of its algorithms.
     pub(crate) fn connect(&self) -> Result<()> {
-        self.keys.iter().try_for_each(|key| self.handle(key).map(drop))
+        for key in &self.keys {
+            let handle = self.handle(key)?;
+            for alg in &key.entry.algs {
+                if let Support::No { reason } = handle.support(*alg)? {
+                    return Err(Error::Backend(BackendError::Unsupported {
+                        keystore: handle.keystore().to_owned(),
+                        what: format!("{alg} with key {}", key.name()),
+                        reason,
+                    }));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Finds the active version of a name.
@@ -60,6 +72,15 @@ impl ServedKeys {
         match key.entry.purpose == purpose {
             true => Ok(key),
             false => Err(Error::Usage(wrong_purpose(key))),
+        }
+    }
+
+    /// Checks that a name that a caller gives is that of a serving key for decryption.
+    pub(crate) fn check_decrypts(&self, name: &str) -> Result<()> {
+        match self.keys.iter().find(|key| key.name() == name) {
+            Some(key) if key.entry.purpose == Purpose::Decrypt => Ok(()),
+            Some(key) => Err(Error::Usage(wrong_purpose(key))),
+            None => Err(Error::KeyNotFound(format!("no serving key is named {name:?}"))),
         }
     }
 
@@ -85,10 +106,26 @@ impl ServedKeys {
             Some(kid) => vec![self.by_kid(kid, &token, names)?],
             None => self.candidates(&token, names)?,
         };
-        let handles = chosen.iter().map(|key| self.handle(key)).collect::<Result<Vec<_>>>()?;
-        let decrypted = jwe::decrypt(token, &handles)?;
-        let key = chosen[decrypted.key_index];
-        Ok((decrypted, key))
+        // A key that cannot be reached does not keep the others from being tried; it is the answer
+        // where none of them opens the token.
+        let (mut handles, mut keys, mut fault) = (Vec::new(), Vec::new(), None);
+        for key in chosen {
+            match self.handle(key) {
+                Ok(handle) => {
+                    handles.push(handle);
+                    keys.push(key);
+                }
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        match (jwe::decrypt(token, &handles), fault) {
+            (Ok(decrypted), _) => {
+                let key = keys[decrypted.key_index];
+                Ok((decrypted, key))
+            }
+            (Err(Error::DecryptionFailed), Some(fault)) => Err(fault),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn by_kid(

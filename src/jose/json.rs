@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use zeroize::Zeroize;
 
 /// How deep objects and arrays may nest in a token's header or claims. Real claims (verified
 /// claims of OpenID Connect for Identity Assurance) stay under 12.
@@ -22,6 +23,26 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     match value {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError("not a JSON object".into())),
+    }
+}
+
+/// Members of an object that hold secrets: their strings are cleared when they are dropped.
+#[derive(Default)]
+pub(crate) struct SecretMembers(pub(crate) Map<String, Value>);
+
+impl Drop for SecretMembers {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(clear);
+    }
+}
+
+/// Overwrites every string of a value.
+fn clear(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(clear),
+        Value::Object(members) => members.values_mut().for_each(clear),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -22,6 +22,8 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
+const BEGIN: &str = "-----BEGIN ";
+
 /// Reads a private key, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
 ///
 /// The public half is computed from the private one.
@@ -29,13 +31,10 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// # Errors
 /// Says which form was expected; nothing of the key is quoted.
 pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
-    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN"))
-    else {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) else {
         return parse_der(bytes);
     };
-    // `openssl ecparam -genkey` writes the curve in a block of its own, before the key.
-    let start = text.rfind("-----BEGIN").unwrap_or_default();
-    let (label, document) = SecretDocument::from_pem(&text[start..])
+    let (label, document) = SecretDocument::from_pem(private_block(text)?)
         .map_err(|_| JwkError("the PEM text cannot be read".into()))?;
     match label {
         "PRIVATE KEY" => pkcs8_key(document.as_bytes()),
@@ -46,6 +45,33 @@ pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
              convert with: openssl pkcs8 -topk8 -nocrypt"
         ))),
     }
+}
+
+/// Returns the one PEM block of a private key. Certificates, and the curve that
+/// `openssl ecparam -genkey` writes, are blocks of their own, before it or after it.
+fn private_block(text: &str) -> Result<&str, JwkError> {
+    let blocks: Vec<&str> =
+        text.match_indices(BEGIN).map(|(at, _)| pem_block(&text[at..])).collect();
+    let is_private = |block: &&str| {
+        let label = block[BEGIN.len()..].split("-----").next();
+        label.is_some_and(|label| label.ends_with("PRIVATE KEY"))
+    };
+    let mut private = blocks.iter().copied().filter(is_private);
+    match (private.next(), private.next()) {
+        (Some(_), Some(_)) => Err(JwkError("more than one private key in the PEM text".into())),
+        (Some(block), None) => Ok(block),
+        // Whatever else it is, it is named.
+        (None, _) => blocks.last().copied().ok_or_else(|| JwkError("no PEM block".into())),
+    }
+}
+
+/// Cuts the text after the line that ends its first block; other tools write remarks there.
+fn pem_block(text: &str) -> &str {
+    let end = text.find("-----END ").and_then(|end| {
+        let end = end + "-----END ".len();
+        Some(end + text[end..].find("-----")? + "-----".len())
+    });
+    end.map_or(text, |end| &text[..end])
 }
 
 fn parse_der(der: &[u8]) -> Result<PrivateJwk, JwkError> {
@@ -134,8 +160,15 @@ fn key_octets(der: &[u8]) -> Result<&[u8], JwkError> {
 }
 
 fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
-    let Some(padding) = curve.field_len().checked_sub(scalar.len()) else {
-        return Err(JwkError(format!("a {curve} private key of the wrong length")));
+    let padding = curve.field_len().checked_sub(scalar.len());
+    // Leading zeros may be missing of a number, on the P curves, never of the octets of the others
+    // (RFC 8410 section 7).
+    let Some(padding) = padding.filter(|padding| *padding == 0 || curve.kty() == "EC") else {
+        return Err(JwkError(format!(
+            "a {curve} private key of {} bytes, expected {}",
+            scalar.len(),
+            curve.field_len()
+        )));
     };
     let mut padded = Zeroizing::new(vec![0; curve.field_len()]);
     padded[padding..].copy_from_slice(scalar);
@@ -177,6 +210,35 @@ mod tests {
         let x = super::super::base64url::encode(point.as_bytes());
         assert_eq!(x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
         assert_eq!(format!("{key:?}"), "PrivateJwk(Ed25519, redacted)");
+    }
+
+    #[test]
+    fn the_key_is_found_among_other_blocks() {
+        const OTHER: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let alone = parse(ED25519_PEM.as_bytes()).unwrap().public;
+        for text in [
+            format!("{OTHER}{ED25519_PEM}"),
+            format!("{ED25519_PEM}{OTHER}"),
+            format!("Bag Attributes\n{OTHER}{OTHER}{ED25519_PEM}Bag Attributes\n{OTHER}"),
+            ED25519_PEM.replace('\n', "\r\n"),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap().public, alone, "{text}");
+        }
+        let message = parse(OTHER.as_bytes()).unwrap_err().to_string();
+        assert!(message.contains("CERTIFICATE"), "{message}");
+        let message = parse(format!("{ED25519_PEM}{ED25519_PEM}").as_bytes()).unwrap_err();
+        assert!(message.to_string().contains("more than one"), "{message}");
+    }
+
+    #[test]
+    fn octets_of_another_length_are_no_key() {
+        // The keys of RFC 8410 section 7 with one octet less: 31 in the inner octet string.
+        for oid in [112, 110] {
+            let mut der = vec![0x30, 45, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, oid, 4, 33, 4, 31];
+            der.extend([7; 31]);
+            let message = parse(&der).unwrap_err().to_string();
+            assert!(message.contains("31 bytes, expected 32"), "{message}");
+        }
     }
 
     #[test]

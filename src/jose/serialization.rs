@@ -128,7 +128,9 @@ fn wrong_parts<const N: usize>(token: &str) -> Error {
     let hint = match (N, count) {
         (5, 3) => "; this looks like a JWS: see verify",
         (3, 5) => "; this looks like a JWE: see decrypt",
-        _ if token.starts_with('{') => "; this looks like a JSON serialization",
+        _ if token.starts_with('{') => {
+            "; this looks like a JSON serialization, which is not in this release"
+        }
         _ => "",
     };
     let parts = if count == 1 { "part" } else { "parts" };

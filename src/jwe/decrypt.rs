@@ -1,7 +1,7 @@
 //! Decryption: the one place where a content encryption key is replaced by a random one.
 
 use super::agreement_info;
-use crate::backend::{BackendError, Cek, CekRequest, HardwareKey, HostCek};
+use crate::backend::{BackendError, Cek, CekPlacement, CekRequest, HardwareKey, HostCek};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
 use crate::jose::header::{Agreement, Header};
@@ -32,6 +32,8 @@ pub struct Decrypted {
     pub header: Header,
     /// Which of the keys given was the one.
     pub key_index: usize,
+    /// Where the content encryption key was while it was used.
+    pub cek_placement: CekPlacement,
 }
 
 impl<'a> JweToken<'a> {
@@ -78,20 +80,20 @@ pub fn decrypt(token: JweToken<'_>, keys: &[&dyn HardwareKey]) -> Result<Decrypt
     let mut fault = Error::DecryptionFailed;
     for (key_index, key) in keys.iter().enumerate() {
         match attempt(&token, *key) {
-            Ok(plaintext) if opened.is_none() => opened = Some((plaintext, key_index)),
+            Ok(content) if opened.is_none() => opened = Some((content, key_index)),
             Ok(_) | Err(Error::DecryptionFailed) => {}
             Err(error) => fault = error,
         }
     }
     match opened {
-        Some((plaintext, key_index)) => {
-            Ok(Decrypted { plaintext, header: token.header, key_index })
+        Some(((plaintext, cek_placement), key_index)) => {
+            Ok(Decrypted { plaintext, header: token.header, key_index, cek_placement })
         }
         None => Err(fault),
     }
 }
 
-fn attempt(token: &JweToken<'_>, key: &dyn HardwareKey) -> Result<Plaintext> {
+fn attempt(token: &JweToken<'_>, key: &dyn HardwareKey) -> Result<(Plaintext, CekPlacement)> {
     let JweToken { alg, enc, parts, agreement, .. } = token;
     let info = agreement.as_ref().map(|a| agreement_info(*alg, *enc, &a.apu, &a.apv).0);
     let request = match (agreement, &info, alg.oaep_hash()) {
@@ -118,7 +120,7 @@ fn attempt(token: &JweToken<'_>, key: &dyn HardwareKey) -> Result<Plaintext> {
         Err(error) => return Err(error.into()),
     };
     match cek.decrypt(&parts.iv, parts.protected.as_bytes(), &parts.ciphertext, &parts.tag) {
-        Ok(plaintext) => Ok(plaintext),
+        Ok(plaintext) => Ok((plaintext, cek.placement())),
         Err(BackendError::Rejected) => {
             // Asked on every path that ends here, so that the device sees the same calls whatever
             // was wrong, and a dead device is never called a bad token.

@@ -10,7 +10,7 @@ use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::header::Header;
 use crate::jose::jwk::{PublicJwk, PublicKey, PublicPoint};
 use crate::jose::{base64url, serialization};
-use crate::policy::AllowList;
+use crate::policy::{AllowList, Policy};
 use crate::primitives::rsa::RsaRecipient;
 use crate::primitives::{aes_kw, concat_kdf, ecdh};
 
@@ -89,18 +89,26 @@ impl Recipient {
 
 /// Chooses the first algorithm of the list that one of the recipient's keys can do, and that key.
 ///
+/// A key that policy refuses is passed over; it is the reason given where nothing else fits.
+///
 /// # Errors
 /// [`Error::Policy`] if none fits.
 pub fn choose<'r>(
     recipients: &'r [Recipient],
     algs: &AllowList<KeyManagement>,
+    policy: &Policy,
 ) -> Result<(&'r Recipient, KeyManagement)> {
+    let mut refusal = None;
     for alg in algs.iter() {
-        if let Some(recipient) = recipients.iter().find(|recipient| recipient.fits(alg)) {
-            return Ok((recipient, alg));
+        for recipient in recipients.iter().filter(|recipient| recipient.fits(alg)) {
+            match policy.check_partner_key(&recipient.jwk.key) {
+                Ok(()) => return Ok((recipient, alg)),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
         }
     }
-    Err(Error::Policy(format!("no key of the recipient can do any of: {algs}")))
+    let unfit = || Error::Policy(format!("no key of the recipient can do any of: {algs}"));
+    Err(refusal.unwrap_or_else(unfit))
 }
 
 /// Encrypts `plaintext` into a compact JWE (RFC 7516 section 5.1).

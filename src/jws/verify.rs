@@ -8,6 +8,8 @@ use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::jose::serialization::{self, CompactJws, bounded};
 use crate::policy::{JwsRules, Policy};
 use crate::primitives::verify::VerifyingKey;
+use crate::secret::Plaintext;
+use zeroize::Zeroizing;
 
 /// How many keys are tried for a token that names none: enough for any rotation, too few to burn a
 /// verifier's time with a large set.
@@ -17,6 +19,8 @@ pub const MAX_CANDIDATES: usize = 16;
 #[derive(Debug, Default)]
 pub struct TrustedKeys {
     keys: Vec<TrustedKey>,
+    /// Keys that are not used: their kid and why.
+    refused: Vec<(Option<String>, Error)>,
 }
 
 #[derive(Debug)]
@@ -46,39 +50,37 @@ pub struct Verified<T> {
 impl TrustedKeys {
     /// Takes the keys of a set that verify signatures; keys for encryption are passed over.
     ///
-    /// # Errors
-    /// [`Error::Policy`]: a signature key that policy refuses (its size), or that the library does.
-    pub fn new(set: JwkSet, policy: &Policy) -> Result<Self> {
-        let mut keys = Vec::new();
+    /// A key that policy or the library refuses is no reason to do without the others (RFC 7517
+    /// section 5): only a token that means it is told why.
+    pub fn new(set: JwkSet, policy: &Policy) -> Self {
+        let mut trusted = Self::default();
         for jwk in set.keys.into_iter().filter(is_for_signatures) {
-            policy.check_partner_key(&jwk.key)?;
-            let verifying = VerifyingKey::new(&jwk.key)
-                .map_err(|error| Error::Policy(format!("a trusted key cannot be used: {error}")))?;
-            keys.push(TrustedKey { jwk, verifying });
+            let verifying = policy.check_partner_key(&jwk.key).and_then(|()| {
+                VerifyingKey::new(&jwk.key).map_err(|error| {
+                    Error::Policy(format!("a trusted key cannot be used: {error}"))
+                })
+            });
+            match verifying {
+                Ok(verifying) => trusted.keys.push(TrustedKey { jwk, verifying }),
+                Err(error) => trusted.refused.push((jwk.kid, error)),
+            }
         }
-        Ok(Self { keys })
-    }
-
-    /// Returns whether there is no key at all.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// Returns the JWKs.
-    pub fn jwks(&self) -> impl Iterator<Item = &PublicJwk> {
-        self.keys.iter().map(|key| &key.jwk)
+        trusted
     }
 
     /// Finds the keys that a header can mean: those of its `kid` (a key without one can be meant by
     /// any), that are allowed to do its `alg`. Two keys with one `kid` are both looked at (FAPI 2.0
     /// security profile section 5.6).
     fn candidates(&self, header: &Header, alg: SignatureAlgorithm) -> Result<Vec<&TrustedKey>> {
-        let is_named = |key: &&TrustedKey| match (header.kid(), &key.jwk.kid) {
+        let is_meant = |own: &Option<String>| match (header.kid(), own) {
             (Some(kid), Some(own)) => kid == own,
             _ => true,
         };
-        let named: Vec<_> = self.keys.iter().filter(is_named).collect();
+        let named: Vec<_> = self.keys.iter().filter(|key| is_meant(&key.jwk.kid)).collect();
         if named.is_empty() {
+            if let Some((_, error)) = self.refused.iter().find(|(kid, _)| is_meant(kid)) {
+                return Err(error.clone());
+            }
             return Err(Error::KeyNotFound(
                 "no trusted key has the kid that the token names".into(),
             ));
@@ -118,11 +120,11 @@ impl<'a> JwsToken<'a> {
     /// # Errors
     /// [`Error::SignatureInvalid`]; [`Error::KeyNotFound`] or [`Error::Policy`] if no key could be
     /// tried; [`Error::Malformed`] for a payload that is not base64url.
-    pub fn verify(self, keys: &TrustedKeys) -> Result<Verified<Vec<u8>>> {
+    pub fn verify(self, keys: &TrustedKeys) -> Result<Verified<Plaintext>> {
         let payload = self.parts.payload;
         let verified = self.verify_input(payload, keys)?;
-        let value = serialization::decode(payload, "payload")?;
-        Ok(verified.map(|()| value))
+        let value = Zeroizing::new(serialization::decode(payload, "payload")?);
+        Ok(verified.map(|()| Plaintext::new(value)))
     }
 
     /// Verifies the signature of a token without payload (RFC 7515 appendix F) over `payload`.
@@ -133,12 +135,13 @@ impl<'a> JwsToken<'a> {
         if !self.parts.payload.is_empty() {
             return Err(Error::Malformed("the token has a payload of its own".into()));
         }
-        self.verify_input(&base64url::encode(payload), keys)
+        self.verify_input(&Zeroizing::new(base64url::encode(payload)), keys)
     }
 
     fn verify_input(self, payload: &str, keys: &TrustedKeys) -> Result<Verified<()>> {
         let candidates = keys.candidates(&self.header, self.alg)?;
-        let input = format!("{}.{payload}", self.parts.protected);
+        // The payload may come out of a JWE: no copy of it stays behind.
+        let input = Zeroizing::new([self.parts.protected, payload].join("."));
         let signed_by = candidates
             .into_iter()
             .find(|key| key.verifying.verify(self.alg, input.as_bytes(), &self.parts.signature))

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::jose::{base64url, json};
+use crate::jose::base64url;
+use crate::jose::json::{self, SecretMembers};
 use crate::policy::{Context, Nesting, OpenRules, SealRules};
 use crate::primitives::random;
 
@@ -26,7 +27,7 @@ pub struct FixedClock(pub u64);
 
 /// A JWT Claims Set: a JSON object without duplicate members, and the octets it came as.
 pub struct Claims {
-    members: Map<String, Value>,
+    members: SecretMembers,
     json: Zeroizing<Vec<u8>>,
 }
 
@@ -52,12 +53,12 @@ impl Claims {
         let json = Zeroizing::new(json.into());
         let members = json::parse_object(&json)
             .map_err(|error| Error::Malformed(format!("claims: {error}")))?;
-        Ok(Self { members, json })
+        Ok(Self { members: SecretMembers(members), json })
     }
 
     /// Returns the claims.
     pub fn members(&self) -> &Map<String, Value> {
-        &self.members
+        &self.members.0
     }
 
     /// Returns the octets of the claims, as they were signed.
@@ -75,17 +76,18 @@ impl Claims {
         rules: &SealRules,
         audience: Option<&str>,
         now: u64,
-    ) -> Result<Vec<u8>> {
-        let mut members = self.members.clone();
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let mut stamped = SecretMembers(self.members.0.clone());
+        let members = &mut stamped.0;
         if let Some(issuer) = &rules.issuer {
-            agree(&mut members, "iss", issuer)?;
+            agree(members, "iss", issuer)?;
         }
         match audience {
             Some(audience) => match members.get("aud") {
                 Some(Value::Array(values)) if *values == [Value::from(audience)] => {}
-                _ => agree(&mut members, "aud", audience)?,
+                _ => agree(members, "aud", audience)?,
             },
-            None if rules.audience.is_none() || has_audience(&members) => {}
+            None if rules.audience.is_none() || has_audience(members) => {}
             None => {
                 return Err(claim(
                     "aud",
@@ -94,20 +96,27 @@ impl Claims {
             }
         }
         if let Some(lifetime) = rules.lifetime {
-            stamp_times(&mut members, lifetime, context.skew, now)?;
+            stamp_times(members, lifetime, context.skew, now)?;
         }
         if let Some(value) = members.get("nbf") {
-            numeric_date("nbf", value)?;
+            let nbf = numeric_date("nbf", value)?;
+            let exp = members.get("exp").map(|value| numeric_date("exp", value)).transpose()?;
+            if exp.is_some_and(|exp| nbf >= exp) {
+                return Err(claim("nbf", "is not before exp"));
+            }
         }
         for name in ["sub", "jti"] {
-            text_if_present(&members, name)?;
+            text_if_present(members, name)?;
         }
         if rules.sign.is_some() && !members.contains_key("jti") {
             let mut jti = [0; 16];
             random::fill(&mut jti);
             members.insert("jti".into(), base64url::encode(&jti).into());
         }
-        Ok(Value::Object(members).to_string().into_bytes())
+        let mut json = Zeroizing::new(Vec::with_capacity(2 * self.json.len() + 256));
+        // invariant: a map of JSON values always serializes, and a Vec takes every byte.
+        let _ = serde_json::to_writer(&mut *json, members);
+        Ok(json)
     }
 
     /// Checks the claims of a token that was opened, at time `now`; `key_issuer` is the one issuer
@@ -122,7 +131,7 @@ impl Claims {
         key_issuer: Option<&str>,
         now: u64,
     ) -> Result<()> {
-        let members = &self.members;
+        let members = &self.members.0;
         let is_signed = context.nesting != Nesting::Jwe;
         match members.get("iss").map(Value::as_str) {
             Some(Some(iss)) => {
@@ -170,7 +179,8 @@ impl Claims {
         needs_exp: bool,
         now: u64,
     ) -> Result<()> {
-        let date = |name| self.members.get(name).map(|value| numeric_date(name, value)).transpose();
+        let date =
+            |name| self.members.0.get(name).map(|value| numeric_date(name, value)).transpose();
         let (now, skew) = (now as f64, skew as f64);
         let exp = date("exp")?;
         if exp.is_none() && (needs_exp || max_lifetime.is_some()) {
@@ -199,7 +209,7 @@ impl Claims {
 
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Claims({} members, redacted)", self.members.len())
+        write!(f, "Claims({} members, redacted)", self.members.0.len())
     }
 }
 

@@ -40,7 +40,10 @@ impl Explanation {
         let mut steps = Vec::new();
         let outcome = walk(&mut steps);
         if let Err(error) = &outcome {
-            steps.push(format!("refused: {error}"));
+            steps.push(match error {
+                Error::Policy(_) => error.to_string(),
+                _ => format!("refused: {error}"),
+            });
         }
         Self { accepted: outcome.is_ok(), steps }
     }

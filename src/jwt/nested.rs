@@ -7,7 +7,7 @@ use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::header::Header;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
-use crate::policy::{Context, Nesting, OpenRules, check_nested_cty, refuse_nested_cty};
+use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
 
 use super::claims::Claims;
 
@@ -49,6 +49,7 @@ pub trait OuterKeys {
 /// recipient fits, or a device fault.
 pub fn seal(
     context: &Context,
+    policy: &Policy,
     claims: &Claims,
     signer: Option<(&dyn HardwareKey, &str, SignatureAlgorithm)>,
     recipients: &[Recipient],
@@ -56,7 +57,7 @@ pub fn seal(
     now: u64,
 ) -> Result<String> {
     let rules = context.sealing()?;
-    let content = zeroize::Zeroizing::new(claims.stamped(context, rules, audience, now)?);
+    let content = claims.stamped(context, rules, audience, now)?;
     let typ = Some(context.sent_typ());
     let inner = match (context.nesting, signer) {
         (Nesting::Jwe, _) => None,
@@ -67,18 +68,18 @@ pub fn seal(
         (_, None) => return Err(lacks(context, "a signing key")),
     };
     if let (Nesting::Jws, Some(token)) = (context.nesting, &inner) {
-        return Ok(token.to_string());
+        return within(context, token.to_string());
     }
     let algs = rules.algs.as_ref().ok_or_else(|| lacks(context, "JWE algorithms"))?;
     let encs = rules.encs.as_ref().ok_or_else(|| lacks(context, "content encryptions"))?;
-    let (recipient, alg) = jwe::choose(recipients, algs)?;
+    let (recipient, alg) = jwe::choose(recipients, algs, policy)?;
     let enc = encs.iter().next().ok_or_else(|| lacks(context, "content encryptions"))?;
     let (typ, cty, content) = match &inner {
         Some(token) => (None, Some("JWT"), token.as_bytes()),
         None => (typ, None, &content[..]),
     };
     let parameters = JweParameters { alg, enc, typ, cty, apu: &[], apv: &[] };
-    jwe::encrypt(recipient, &parameters, content)
+    within(context, jwe::encrypt(recipient, &parameters, content)?)
 }
 
 /// Opens a token of `context`: decrypts, verifies and checks the claims, as its nesting says. There
@@ -130,9 +131,22 @@ fn verify(
         ));
     }
     let verified = jws.verify(trusted)?;
-    let claims = Claims::parse(&verified.get()[..])?;
+    let claims = Claims::parse(verified.get().as_bytes())?;
     claims.check(context, rules, verified.key().iss.as_deref(), now)?;
     Ok(verified.map(|_| claims))
+}
+
+/// What the context would not take is not made in it.
+fn within(context: &Context, token: String) -> Result<String> {
+    if token.len() > context.max_token_len {
+        return Err(Error::Policy(format!(
+            "the token would have {} bytes, context {} takes at most {}",
+            token.len(),
+            context.name,
+            context.max_token_len
+        )));
+    }
+    Ok(token)
 }
 
 impl Opened {

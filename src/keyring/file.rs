@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 ///
 /// Beside `FILE` there are `FILE.lock` (taken by writers, never removed), `FILE.bak` (the last
 /// copy), and, after a crash, perhaps `FILE.new`. A new file is world-readable (0644, less the
-/// umask), as it holds public keys and places only; an existing one keeps its mode.
+/// umask), as it holds public keys and places only; an existing one keeps its mode and its owner.
 #[derive(Clone, Debug)]
 pub struct KeyringFile {
     path: PathBuf,
@@ -84,6 +84,9 @@ impl KeyringFile {
             .mode(0o644)
             .open(&path)
             .map_err(|error| io("open the lock", &path, &error))?;
+        // A lock that root made is of no use to whoever owns the keyring. Best effort: nobody else
+        // can make it theirs, and the lock can be taken all the same.
+        keep_owner(&self.path, &lock).unwrap_or_default();
         let deadline = Instant::now() + wait;
         loop {
             match lock.try_lock() {
@@ -165,6 +168,7 @@ fn write_beside(original: &Path, target: &Path, bytes: &[u8]) -> Result<()> {
     }
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
+        keep_owner(original, &file)?;
         if let Ok(metadata) = fs::metadata(original) {
             file.set_permissions(metadata.permissions())?;
         }
@@ -173,7 +177,28 @@ fn write_beside(original: &Path, target: &Path, bytes: &[u8]) -> Result<()> {
         fs::rename(&new, target)?;
         File::open(directory(target))?.sync_all()
     };
-    write().map_err(|error| io("write", target, &error))
+    write().map_err(|error| {
+        // Nobody is to take it for the keyring; the first error says more than a second.
+        let _ = fs::remove_file(&new);
+        io("write", target, &error)
+    })
+}
+
+/// Gives a new file the owner and group of `original`, if that is there and they differ.
+fn keep_owner(original: &Path, new: &File) -> std::io::Result<()> {
+    let Ok(original) = fs::metadata(original) else { return Ok(()) };
+    let (uid, gid) = (original.uid(), original.gid());
+    let new_metadata = new.metadata()?;
+    if (new_metadata.uid(), new_metadata.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    fchown(new, Some(uid), Some(gid)).map_err(|error| {
+        let what = format!(
+            "the keyring belongs to uid {uid} and gid {gid}, which a file written now could not \
+             keep ({error}): run the command as that user, or as root"
+        );
+        std::io::Error::new(error.kind(), what)
+    })
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -209,7 +234,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
 
     let wrong = |what: String| Error::Config(format!("keyring {}: {what}", path.display()));
     // Duplicate members first: a typed parse would name them only in typed objects.
-    json::parse_object(bytes).map_err(|error| wrong(error.to_string()))?;
+    json::parse_object(bytes).map_err(|error| {
+        let copy = beside(path, "bak");
+        let advice = match copy.is_file() {
+            true => format!("; {} is the copy before the last change", copy.display()),
+            false => String::new(),
+        };
+        wrong(format!("{error}{advice}"))
+    })?;
     let versioned: Versioned =
         serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     if versioned.schema != SCHEMA {
@@ -240,5 +272,12 @@ fn directory(path: &Path) -> &Path {
 }
 
 fn io(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::Io(format!("cannot {what} {}: {error}", path.display()))
+    let message = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        // For the operator to put right, not for us to wonder at.
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            Error::Config(format!("{message}; its place is [keyring] file of the configuration"))
+        }
+        _ => Error::Io(message),
+    }
 }

@@ -46,8 +46,8 @@ pub fn keystore_of(file: &KeyringFile, request: &DestroyRequest) -> Result<Strin
 ///
 /// # Errors
 /// [`Error::KeyNotFound`] if there is no such key; [`Error::Usage`] if the confirmation is not its
-/// thumbprint, or it serves and `force` is not given; else a device fault, after which the keyring
-/// is as it was.
+/// thumbprint, or it serves and `force` is not given; [`Error::Config`] if another key than the
+/// recorded one is in its place; else a device fault, after which the keyring is as it was.
 pub fn destroy(
     file: &KeyringFile,
     keystore: &dyn Keystore,
@@ -74,11 +74,7 @@ pub fn destroy(
             key.name, version.version, version.state
         )));
     }
-    let in_device = match keystore.destroy(&version.locator) {
-        Ok(()) => true,
-        Err(BackendError::NotFound { .. }) => false,
-        Err(error) => return Err(error.into()),
-    };
+    let in_device = destroy_in_device(&key.name, keystore, &version)?;
     let was_last = writer.change(|keyring| {
         let Some(key) = keyring.key_mut(&request.name) else { return true };
         key.versions.retain(|other| other.version != version.version);
@@ -90,6 +86,24 @@ pub fn destroy(
     })?;
     tracing::info!(target: "hsm_jose", name = %request.name, in_device, "key destroyed");
     Ok(Destroyed { version, in_device, was_last })
+}
+
+/// Destroys the key of a version, if it is the recorded one; returns whether the device had it.
+fn destroy_in_device(name: &str, keystore: &dyn Keystore, version: &KeyVersion) -> Result<bool> {
+    // What the thumbprint confirmed is the recorded key: another one in its place is not destroyed.
+    let found = match &version.public {
+        Some(public) => keystore.find_with_public(&version.locator, &public.key).map(drop),
+        None => Ok(()),
+    };
+    match found.and_then(|()| keystore.destroy(&version.locator)) {
+        Ok(()) => Ok(true),
+        Err(BackendError::NotFound { .. }) => Ok(false),
+        Err(error @ BackendError::Misconfigured { .. }) => Err(Error::Config(format!(
+            "nothing was destroyed for key {name}: {error}; find out who put it there: once it is \
+             gone, this command removes the entry"
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn confirmed<'a>(key: &'a KeyEntry, confirm: &str) -> Option<&'a KeyVersion> {

@@ -7,7 +7,7 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Loc
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PublicJwk, PublicKey};
-use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, KeyringWriter};
+use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, KeyringFile, KeyringWriter};
 use crate::keyring::{Provenance, Timestamp};
 
 /// A key to be made in a device.
@@ -151,11 +151,12 @@ impl Entry<'_> {
                 None => self.keystore.find(&locator),
             };
             match found {
-                Ok(key) => return self.complete(writer, key.as_ref()),
+                Ok(key) => return self.complete(writer, &locator, key.as_ref()),
                 Err(BackendError::NotFound { .. }) => self.forget(writer)?,
                 Err(error) => return Err(error.into()),
             }
         }
+        self.check_free(writer.keyring())?;
         let locator = self.keystore.new_locator(&self.request.name)?;
         self.intend(writer, &locator)?;
         let key = match (self.make)(&locator) {
@@ -167,7 +168,10 @@ impl Entry<'_> {
                 return Err(error.into());
             }
         };
-        match self.proved(key.as_ref()) {
+        let proved = self
+            .public_half(key.as_ref())
+            .and_then(|public| Ok((public, prove(key.as_ref(), &self.request.algs)?)));
+        match proved {
             Ok((public, support)) => {
                 self.activate(writer, key.as_ref(), public, support, Outcome::Entered)
             }
@@ -176,6 +180,29 @@ impl Entry<'_> {
                 self.after_failure(writer, &locator, is_clean);
                 Err(error)
             }
+        }
+    }
+
+    /// What the keyring would refuse in the end is refused before the device has a key of it.
+    fn check_free(&self, keyring: &Keyring) -> Result<()> {
+        let public = self.known;
+        let is_same = |found: &KeyRef<'_>| {
+            let recorded = found.version.public.as_ref().map(|jwk| &jwk.key);
+            public.is_some() && recorded == public
+        };
+        if let Some(found) = keyring.versions().find(is_same) {
+            return Err(Error::Usage(format!(
+                "this very key is in the keyring already, as {}",
+                found.key.name
+            )));
+        }
+        let kid = self.request.kid.clone().or_else(|| public.map(PublicKey::thumbprint));
+        match kid.as_deref().and_then(|kid| keyring.by_kid(kid)) {
+            Some(found) => Err(Error::Usage(format!(
+                "the kid {:?} is that of key {}: give another with --kid",
+                found.kid, found.key.name
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -200,8 +227,13 @@ impl Entry<'_> {
         )))
     }
 
-    fn complete(&self, writer: &mut KeyringWriter, key: &dyn HardwareKey) -> Result<Entered> {
-        let (public, support) = self.proved(key)?;
+    fn complete(
+        &self,
+        writer: &mut KeyringWriter,
+        locator: &Locator,
+        key: &dyn HardwareKey,
+    ) -> Result<Entered> {
+        let public = self.public_half(key)?;
         if !(self.expected)(&public) {
             return Err(Error::Usage(format!(
                 "key {} was begun with another key ({}) and interrupted: run that command again \
@@ -211,25 +243,35 @@ impl Entry<'_> {
                 self.request.name
             )));
         }
+        // The crash may have come before the keystore had read back what it made.
+        let weak = &key.info().weak;
+        if !weak.is_empty() {
+            self.keystore.destroy(locator)?;
+            self.forget(writer)?;
+            return Err(self.not_as_asked(weak.join(", ")));
+        }
+        let support = prove(key, &self.request.algs)?;
         self.activate(writer, key, public, support, Outcome::Completed)
     }
 
-    /// Returns the public half of a key that does all its algorithms.
-    fn proved(&self, key: &dyn HardwareKey) -> Result<(PublicKey, Vec<(KeyAlgorithm, Support)>)> {
-        let not_as_asked = |what: &str| {
-            let keystore = self.keystore.name().to_owned();
-            Error::Backend(BackendError::NotAsAsked { keystore, what: what.to_owned() })
-        };
+    fn public_half(&self, key: &dyn HardwareKey) -> Result<PublicKey> {
         let public = match (&key.info().public, self.known) {
             (Some(told), Some(known)) if told != known => {
-                return Err(not_as_asked("its public half is another one"));
+                return Err(self.not_as_asked("its public half is another one".into()));
             }
-            (Some(told), _) => told.clone(),
-            (None, Some(known)) => known.clone(),
-            (None, None) => return Err(not_as_asked("the device does not tell its public half")),
+            (Some(told), _) => told,
+            (None, Some(known)) => known,
+            (None, None) => {
+                return Err(self.not_as_asked("the device does not tell its public half".into()));
+            }
         };
         self.request.check_fit(public.kind())?;
-        Ok((public, prove(key, &self.request.algs)?))
+        Ok(public.clone())
+    }
+
+    fn not_as_asked(&self, what: String) -> Error {
+        let keystore = self.keystore.name().to_owned();
+        Error::Backend(BackendError::NotAsAsked { keystore, what })
     }
 
     fn intend(&self, writer: &mut KeyringWriter, locator: &Locator) -> Result<()> {

@@ -140,6 +140,30 @@ impl Context {
         self.open.as_ref().ok_or_else(|| self.without("open", "taken"))
     }
 
+    /// Refuses a context in which one trusted issuer could speak for another (RFC 8725 section 3.8):
+    /// one that takes several issuers, or binds some keys, binds every key to its issuer.
+    ///
+    /// Keys without `iss`, in a context that names one issuer or none, are keys of one domain: each
+    /// of them speaks for whatever issuer the context takes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the context and what to do.
+    pub fn check_issuers(&self) -> Result<()> {
+        let Some(open) = self.open.as_ref().filter(|_| self.nesting.is_signed()) else {
+            return Ok(());
+        };
+        let bound = open.trust.iter().filter(|key| key.iss.is_some()).count();
+        let needs_binding = open.issuers.len() > 1 || (open.issuers.is_empty() && bound > 0);
+        if needs_binding && bound < open.trust.len() {
+            return Err(Error::Config(format!(
+                "context {} cannot tell its issuers apart: give every key of its trust file the \
+                 member \"iss\" with the one issuer it signs for",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
     fn without(&self, half: &str, verb: &str) -> Error {
         Error::Usage(format!(
             "context {0} has no [context.{0}.{half}]: its tokens are not {verb} here",

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{AllowList, JweRules, JwsRules};
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
 use crate::jose::jwk::PublicKey;
 use crate::jose::serialization::MAX_TOKEN_LEN;
@@ -34,6 +34,8 @@ pub struct Policy {
     pub rsa_made_bits: u32,
     /// The smallest RSA key of a partner that is encrypted to or believed, in bits.
     pub rsa_partner_bits: u32,
+    /// The smallest public exponent of such a key.
+    pub rsa_partner_exponent: u64,
     /// Whether a key may be bound to more than one algorithm.
     pub several_algs: bool,
 }
@@ -107,6 +109,8 @@ impl Policy {
             },
             rsa_made_bits: if is_strict { 3072 } else { 2048 },
             rsa_partner_bits: if is_strict { 3072 } else { 2048 },
+            // FIPS 186-5 appendix A.1.1: over 2^16.
+            rsa_partner_exponent: if is_strict { 65537 } else { 3 },
             several_algs: !is_strict,
         }
     }
@@ -127,21 +131,36 @@ impl Policy {
         Ok(self)
     }
 
-    /// Checks the size of a partner's key, to encrypt to or to verify with.
+    /// Returns whether the policy lets an algorithm of ours work outside a context.
+    pub fn allows(&self, alg: KeyAlgorithm) -> bool {
+        match alg {
+            KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
+            KeyAlgorithm::Sign(alg) => self.jws.algs.contains(alg),
+        }
+    }
+
+    /// Checks a partner's key, to encrypt to or to verify with: its size, and the exponent of RSA.
     ///
     /// # Errors
-    /// [`Error::Policy`] naming the size that is needed.
+    /// [`Error::Policy`] naming what is needed.
     pub fn check_partner_key(&self, key: &PublicKey) -> Result<()> {
-        match key {
-            PublicKey::Rsa(rsa) if rsa.bits() < self.rsa_partner_bits as usize => {
-                Err(Error::Policy(format!(
-                    "a partner's RSA key of {} bits, this profile takes {} or more",
-                    rsa.bits(),
-                    self.rsa_partner_bits
-                )))
-            }
-            _ => Ok(()),
+        let PublicKey::Rsa(rsa) = key else { return Ok(()) };
+        if rsa.bits() < self.rsa_partner_bits as usize {
+            return Err(Error::Policy(format!(
+                "a partner's RSA key of {} bits, this profile takes {} or more",
+                rsa.bits(),
+                self.rsa_partner_bits
+            )));
         }
+        let exponent = rsa.e().iter().fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
+        if exponent < self.rsa_partner_exponent {
+            return Err(Error::Policy(format!(
+                "a partner's RSA key with the public exponent {exponent}, this profile takes {} or \
+                 more",
+                self.rsa_partner_exponent
+            )));
+        }
+        Ok(())
     }
 
     /// Returns the SHA-256 of the policy and its contexts' texts, in hexadecimal: what an audit
@@ -160,13 +179,14 @@ impl Policy {
     pub fn text(&self) -> String {
         format!(
             "profile {}\nJWE alg: {}\nJWE enc: {}\nJWS alg: {}\nRSA made here: {} bits or more\n\
-             RSA of partners: {} bits or more\nrefused parameters: {}\ntoken: at most {} bytes\n",
+             RSA of partners: {} bits or more, exponent {} or more\nrefused parameters: {}\ntoken: at most {} bytes\n",
             self.profile.name(),
             self.jwe.algs,
             self.jwe.encs,
             self.jws.algs,
             self.rsa_made_bits,
             self.rsa_partner_bits,
+            self.rsa_partner_exponent,
             NEVER
                 .iter()
                 .map(|(name, _)| *name)

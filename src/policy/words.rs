@@ -28,7 +28,7 @@ impl Context {
                 Audience::Fixed(audience) => format!("seal: aud {audience:?}"),
             }));
             lines.extend(seal.lifetime.iter().map(|seconds| format!("seal: lifetime {seconds} s")));
-            lines.extend(seal.sign.iter().map(|name| format!("seal: signed by {name}")));
+            lines.extend(seal.sign.iter().map(|name| format!("seal: signed by {name:?}")));
             if let (Some(algs), Some(encs)) = (&seal.algs, &seal.encs) {
                 lines.push(format!("seal: encrypted with {algs}; content {encs}"));
             }
@@ -37,12 +37,12 @@ impl Context {
             lines.extend(open.audience.iter().map(|name| format!("open: aud must hold {name:?}")));
             if let Some(JweRules { algs, encs, .. }) = &open.jwe {
                 lines.push(format!("open: JWE alg {algs}; enc {encs}"));
-                lines.push(format!("open: decrypted by {}", open.decrypt.join(", ")));
+                lines.push(format!("open: decrypted by {}", quoted(&open.decrypt)));
             }
             if let Some(JwsRules { algs, .. }) = &open.jws {
                 let issuers = match open.issuers.is_empty() {
                     true => "whoever the trusted keys vouch for".into(),
-                    false => open.issuers.join(", "),
+                    false => quoted(&open.issuers),
                 };
                 lines.push(format!("open: JWS alg {algs}; issuers: {issuers}"));
                 lines.extend(open.trust.iter().map(trusted_key));
@@ -55,6 +55,11 @@ impl Context {
         }
         lines.join("\n") + "\n"
     }
+}
+
+/// Each in quotes and escaped, so that no name can pass for a rule of its own.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn trusted_key(jwk: &crate::jose::jwk::PublicJwk) -> String {

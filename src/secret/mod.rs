@@ -3,8 +3,10 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+#[allow(unsafe_code)]
+mod descriptor;
 mod source;
 
 pub use source::PinSource;
@@ -57,13 +59,6 @@ impl Plaintext {
 impl SharedSecret {
     /// Takes Z, as long as the field of the curve, leading zeros kept (RFC 7518 section 4.6.2).
     pub fn new(z: Zeroizing<Vec<u8>>) -> Self {
-        Self(z)
-    }
-
-    /// Copies Z out of a buffer of the caller's and clears that buffer.
-    pub fn take_from(buffer: &mut [u8]) -> Self {
-        let z = Zeroizing::new(buffer.to_vec());
-        buffer.zeroize();
         Self(z)
     }
 

@@ -1,14 +1,13 @@
 //! Where a PIN comes from: a configuration says where to find it and never holds it.
 
-use std::fs::{self, File};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Pin;
+use super::{Pin, descriptor};
 
 /// The longest PIN taken, in bytes.
 const MAX_PIN_LEN: u64 = 4096;
@@ -18,14 +17,15 @@ const MAX_PIN_LEN: u64 = 4096;
 ///
 /// The PIN is opaque text: colons, spaces and non-ASCII characters are kept. Of a file, descriptor
 /// or credential, one newline at the end is not part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Table")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PinSource {
-    /// `{ file = "path" }`: a regular file that only its owner can read (mode 0600 or 0400).
+    /// `{ file = "path" }`: a regular file of this user or root that only its owner can read (mode
+    /// 0600 or 0400).
     File(PathBuf),
-    /// `{ fd = 3 }`: an open file descriptor. A pipe can be read once, so that a later login (a
-    /// reconnect) fails; a file can be read again.
+    /// `{ fd = 3 }`: a file descriptor that was open when the process started. It is read to its end
+    /// at the first login and not closed. A second login, after the device was away, finds it at
+    /// its end and fails: a service that is to reconnect by itself needs another source.
     Fd(u32),
     /// `{ env = "NAME" }`: an environment variable, which every process of the user can read:
     /// for tests.
@@ -50,12 +50,7 @@ impl PinSource {
     pub fn read(&self, what: &str) -> Result<Option<Pin>, String> {
         let text = match self {
             Self::File(path) => read_file(path)?,
-            Self::Fd(fd) => {
-                let path = format!("/dev/fd/{fd}");
-                let file = File::open(&path)
-                    .map_err(|error| format!("file descriptor {fd} cannot be read: {error}"))?;
-                read_text(file, &format!("file descriptor {fd}"))?
-            }
+            Self::Fd(fd) => read_descriptor(*fd)?,
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) => Zeroizing::new(text),
                 Err(std::env::VarError::NotPresent) => {
@@ -99,63 +94,24 @@ impl std::fmt::Display for PinSource {
     }
 }
 
-/// The table as it stands in a configuration file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    file: Option<PathBuf>,
-    fd: Option<u32>,
-    env: Option<String>,
-    credential: Option<String>,
-    prompt: Option<bool>,
-    protected: Option<bool>,
-    none: Option<bool>,
-}
-
-impl TryFrom<Table> for PinSource {
-    type Error = String;
-
-    fn try_from(table: Table) -> Result<Self, String> {
-        let flag = |name: &str, value: Option<bool>, source: Self| match value {
-            Some(false) => Err(format!("{name} = false says nothing: leave it out")),
-            Some(true) => Ok(Some(source)),
-            None => Ok(None),
-        };
-        let sources = [
-            table.file.map(Self::File),
-            table.fd.map(Self::Fd),
-            table.env.map(Self::Env),
-            table.credential.map(Self::Credential),
-            flag("prompt", table.prompt, Self::Prompt)?,
-            flag("protected", table.protected, Self::Protected)?,
-            flag("none", table.none, Self::None)?,
-        ];
-        let mut sources = sources.into_iter().flatten();
-        match (sources.next(), sources.next()) {
-            (Some(source), None) => Ok(source),
-            _ => Err("a pin is exactly one of { file = \"...\" }, { fd = 3 }, \
-                      { credential = \"...\" }, { env = \"...\" }, { prompt = true }, \
-                      { protected = true } and { none = true }"
-                .to_owned()),
-        }
-    }
-}
-
 fn read_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let what = format!("the PIN file {}", path.display());
+    let (file, metadata) = open_regular(path, &what)?;
     let shown = path.display();
-    // Looked at through the open file, so that what was checked is what is read.
-    let file = File::open(path).map_err(|error| format!("the PIN file {shown}: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("the PIN file {shown}: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("the PIN file {shown} is not a regular file"));
+    let owner = metadata.uid();
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(format!(
+            "{what} belongs to another user (uid {owner}), who could read and replace it: chown \
+             it to the user that runs this"
+        ));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(format!(
-            "the PIN file {shown} is open to group or others (mode {:04o}): chmod 600 {shown}",
+            "{what} is open to group or others (mode {:04o}): chmod 600 {shown}",
             metadata.mode() & 0o7777
         ));
     }
-    read_text(file, &format!("the PIN file {shown}"))
+    read_text(file, &what)
 }
 
 fn read_credential(name: &str) -> Result<Zeroizing<String>, String> {
@@ -168,13 +124,36 @@ fn read_credential(name: &str) -> Result<Zeroizing<String>, String> {
              service with LoadCredential= or LoadCredentialEncrypted=)"
         ));
     };
-    let path = Path::new(&directory).join(name);
-    let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
-        return Err(format!("no credential {name} in {}", Path::new(&directory).display()));
+    let what = format!("the credential {name} in {}", Path::new(&directory).display());
+    let (file, _) = open_regular(&Path::new(&directory).join(name), &what)?;
+    read_text(file, &what)
+}
+
+fn read_descriptor(fd: u32) -> Result<Zeroizing<String>, String> {
+    let what = format!("the PIN on file descriptor {fd}");
+    let file = descriptor::duplicate(fd).map_err(|error| format!("{what}: {error}"))?;
+    let text = read_text(file, &what)?;
+    if text.is_empty() {
+        return Err(format!(
+            "{what}: the descriptor is at its end; a PIN is read from it once, for the first login"
+        ));
     }
-    let file = File::open(&path).map_err(|error| format!("the credential {name}: {error}"))?;
-    read_text(file, &format!("the credential {name}"))
+    Ok(text)
+}
+
+/// Opens a regular file, and looks at it through the open file, so that what was checked is what is
+/// read. Does not wait for a writer, where it is a pipe.
+fn open_regular(path: &Path, what: &str) -> Result<(File, Metadata), String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(|error| format!("{what}: {error}"))?;
+    let metadata = file.metadata().map_err(|error| format!("{what}: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("{what} is not a regular file"));
+    }
+    Ok((file, metadata))
 }
 
 /// Reads it whole, without the one newline at its end.

@@ -32,7 +32,7 @@ impl Swtpm {
             .join(format!("swtpm-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("state")).expect("a directory for the TPM");
-        super::write_pin(&directory.join("auth"), AUTH, 0o600);
+        write_pin(&directory.join("auth"), AUTH, 0o600);
         let mut swtpm = Self { directory, port: 0, child: None };
         // A port that was free can be taken by the time swtpm asks for it.
         for _ in 0..20 {
@@ -161,6 +161,13 @@ pub fn swtpm() -> &'static Swtpm {
 /// Opens a keystore on the TPM of this process, its parent pinned, with a folder of its own.
 pub fn open(name: &str) -> TpmKeystore {
     swtpm().open(name)
+}
+
+/// Writes a file with a PIN, or an authorization value, and a mode.
+pub fn write_pin(path: &Path, pin: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("{pin}\n")).expect("a PIN file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
 }
 
 /// The TCTI of a port.

@@ -119,6 +119,7 @@ impl MemoryKey {
             unproven: Vec::new(),
             weak: Vec::new(),
             attributes: Vec::new(),
+            exportable: false,
         };
         let (keystore, algs) = (keystore.to_owned(), spec.algs.clone());
         Self { keystore, info, algs, public, private, supports: Mutex::default() }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use cryptoki::context::Function;
 use cryptoki::object::ObjectHandle;
 
+use super::fault::Fault;
 use super::mechanism::Mech;
 use super::pool::Lease;
 use super::road::Trouble;
@@ -13,8 +15,7 @@ use crate::jose::alg::Hash;
 
 /// A private-key operation with its input, as the engine would ask the token for it.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum BareOperation {
+pub(crate) enum BareOperation {
     /// RSAES-OAEP with SHA-1 of a ciphertext as long as the modulus: C_DecryptInit, C_Decrypt.
     DecryptOaepSha1(Vec<u8>),
     /// RSASSA-PSS of a SHA-256 digest (32 bytes): C_SignInit, C_Sign.
@@ -27,7 +28,7 @@ pub enum BareOperation {
 }
 
 /// An operation on a session of its own, ready to be repeated.
-pub struct BareKey<'a> {
+pub(crate) struct BareKey<'a> {
     lease: Lease<'a>,
     key: ObjectHandle,
     operation: BareOperation,
@@ -41,7 +42,7 @@ impl Pkcs11Keystore {
     ///
     /// # Errors
     /// As [`crate::backend::Keystore::find`], or no free session.
-    pub fn bare(
+    pub(crate) fn bare(
         &self,
         locator: &Locator,
         operation: BareOperation,
@@ -59,7 +60,7 @@ impl BareKey<'_> {
     ///
     /// # Errors
     /// What the token answered.
-    pub fn run(&mut self) -> Result<(), BackendError> {
+    pub(crate) fn run(&mut self) -> Result<(), BackendError> {
         let Self { lease, key, operation, buffer, .. } = self;
         let done = match operation {
             BareOperation::DecryptOaepSha1(ciphertext) => {
@@ -69,7 +70,10 @@ impl BareKey<'_> {
                 lease.sign(Mech::RsaPss(Hash::Sha256), *key, digest, buffer, None)
             }
             BareOperation::SignEcdsa(digest) => lease.sign(Mech::Ecdsa, *key, digest, buffer, None),
-            BareOperation::Agree(point, z_len) => lease.agree(*key, point, &mut buffer[..*z_len]),
+            BareOperation::Agree(point, z_len) => match buffer.get_mut(..*z_len) {
+                Some(z) => lease.agree(*key, point, z),
+                None => Err(Fault::nonsense(Function::DeriveKey, "more bytes than room").into()),
+            },
         };
         done.map(drop).map_err(|trouble| match trouble {
             Trouble::Fault(fault) => fault.into_error(self.keystore),

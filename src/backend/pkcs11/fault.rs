@@ -103,19 +103,27 @@ impl Fault {
         matches!(self.native(), Some(RvError::SessionHandleInvalid | RvError::SessionClosed))
     }
 
-    /// Returns whether the key or the module does not do the mechanism.
+    /// Returns whether the key or the module does not do the mechanism, or not with its parameters
+    /// (SoftHSM answers CKR_ARGUMENTS_BAD to a hash that it does not know).
     pub(super) const fn is_refusal(self) -> bool {
         matches!(
             self.native(),
             Some(
                 RvError::MechanismInvalid
+                    | RvError::MechanismParamInvalid
+                    | RvError::ArgumentsBad
                     | RvError::FunctionNotSupported
                     | RvError::KeyFunctionNotPermitted
                     | RvError::KeyTypeInconsistent
+                    | RvError::KeySizeRange
+                    | RvError::CurveNotSupported
+                    | RvError::DomainParamsInvalid
                     | RvError::TemplateInconsistent
                     | RvError::TemplateIncomplete
                     | RvError::AttributeTypeInvalid
                     | RvError::AttributeValueInvalid
+                    | RvError::AttributeReadOnly
+                    | RvError::AttributeSensitive
             )
         ) || self.native().is_none()
     }
@@ -125,19 +133,20 @@ impl Fault {
     /// The list is short on purpose: a code that a module answers to a bad ciphertext must never
     /// be on it, and modules answer CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED and CKR_DEVICE_ERROR.
     pub(super) const fn is_transport(self) -> bool {
-        matches!(
-            self.native(),
+        match self.native() {
+            // What a stranger sent may be what there is no room for.
+            Some(RvError::HostMemory) => !self.is_of_input(),
             Some(
                 RvError::DeviceRemoved
-                    | RvError::TokenNotPresent
-                    | RvError::SlotIdInvalid
-                    | RvError::SessionHandleInvalid
-                    | RvError::SessionClosed
-                    | RvError::UserNotLoggedIn
-                    | RvError::CryptokiNotInitialized
-                    | RvError::HostMemory
-            )
-        )
+                | RvError::TokenNotPresent
+                | RvError::SlotIdInvalid
+                | RvError::SessionHandleInvalid
+                | RvError::SessionClosed
+                | RvError::UserNotLoggedIn
+                | RvError::CryptokiNotInitialized,
+            ) => true,
+            _ => false,
+        }
     }
 
     /// Returns the error of the seam for a fault that is not about an input.

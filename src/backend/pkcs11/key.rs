@@ -106,32 +106,45 @@ impl HardwareKey for Pkcs11Key {
     ) -> Result<Box<dyn Cek>, BackendError> {
         let alg = request.alg();
         match self.way(KeyAlgorithm::Unwrap(alg))? {
-            Ok(how) => self.unwrap_by(*how, request, enc),
+            Ok(how) => match self.unwrap_by(*how, request, enc) {
+                Ok(cek) => Ok(Box::new(cek)),
+                Err(failure) => Err(self.input_error(failure, alg.name())),
+            },
             Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
         }
     }
 
     fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError> {
         match self.way(KeyAlgorithm::Sign(alg))? {
-            Ok(How::Sign(mech)) => self.sign_by(*mech, alg, input),
+            Ok(How::Sign(mech)) => self
+                .sign_by(*mech, alg, input)
+                .map_err(|failure| self.input_error(failure, alg.name())),
             Ok(_) => Err(self.unsupported(alg.name(), "the key does not sign".to_owned())),
             Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
         }
     }
 
     fn confirm_alive(&self) -> Result<(), BackendError> {
+        let losses = self.connection.losses_at_begin();
         let lease = self.connection.checkout()?;
         match self.connection.alive(&lease) {
-            Ok(()) => {
-                lease.end(Fate::Keep);
-                Ok(())
-            }
+            Ok(()) => lease.end(Fate::Keep),
             Err(fault) => {
                 lease.end(fate_of(fault));
                 // The next operation looks what is gone, and brings it back.
-                self.connection.suspect();
-                Err(fault.into_unavailable(self.keystore()))
+                self.connection.lose();
+                return Err(fault.into_unavailable(self.keystore()));
             }
+        }
+        // Alive again, by this call or by another thread, is not alive all the time.
+        if self.connection.losses() == losses {
+            Ok(())
+        } else {
+            Err(BackendError::Unavailable {
+                keystore: self.keystore().to_owned(),
+                call: "C_GetSessionInfo".to_owned(),
+                code: "the connection was lost meanwhile, and is back".to_owned(),
+            })
         }
     }
 }
@@ -166,9 +179,8 @@ impl Pkcs11Key {
         how: How,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
-        let alg = request.alg();
-        let cek = match (how, request) {
+    ) -> Result<HostCek, Failure> {
+        match (how, request) {
             (How::Oaep(hash), CekRequest::RsaOaep { encrypted_key, .. }) => {
                 self.decrypt(hash, encrypted_key, enc)
             }
@@ -180,11 +192,13 @@ impl Pkcs11Key {
                 let step =
                     if wrapped.is_some() { "Concat KDF, AES key unwrap" } else { "Concat KDF" };
                 self.host_step(step);
-                agreement::cek_from_z(z, other_info, *wrapped, enc)
+                agreement::cek_from_z(z, other_info, *wrapped, enc).map_err(|_| Failure::Wrong)
             }
-            _ => Err(self.unsupported(alg.name(), format!("the key is {}", self.kind))),
-        };
-        cek.map(|cek| Box::new(cek) as Box<dyn Cek>)
+            _ => {
+                let reason = format!("the key is {}", self.kind);
+                Err(Failure::Other(self.unsupported(request.alg().name(), reason)))
+            }
+        }
     }
 
     fn decrypt(
@@ -192,11 +206,11 @@ impl Pkcs11Key {
         hash: Hash,
         encrypted_key: &[u8],
         enc: ContentEncryption,
-    ) -> Result<HostCek, BackendError> {
+    ) -> Result<HostCek, Failure> {
         let mut buffer = Zeroizing::new(vec![0; self.modulus_len().unwrap_or(MAX_LEN)]);
         let len = self.run_decrypt(Mech::RsaOaep(hash), encrypted_key, &mut buffer)?;
         let cek = Zeroizing::new(buffer[..len].to_vec());
-        HostCek::new(enc, cek).ok_or(BackendError::Rejected)
+        HostCek::new(enc, cek).ok_or(Failure::Wrong)
     }
 
     fn decrypt_raw(
@@ -204,24 +218,25 @@ impl Pkcs11Key {
         hash: Hash,
         encrypted_key: &[u8],
         enc: ContentEncryption,
-    ) -> Result<HostCek, BackendError> {
+    ) -> Result<HostCek, Failure> {
         let Some(modulus_len) = self.modulus_len() else {
             let reason = "the length of the modulus is not known".to_owned();
-            return Err(self.unsupported("OAEP decoding on the host", reason));
+            return Err(Failure::Other(self.unsupported("OAEP decoding on the host", reason)));
         };
         let mut em = Zeroizing::new(vec![0; modulus_len]);
-        let answer = match self.run_decrypt(Mech::RsaX509, encrypted_key, &mut em) {
-            Err(BackendError::Rejected) => None,
-            Err(error) => return Err(error),
-            // RFC 8017 section 7.1.2 step 1, after the token's call: every path makes the same.
-            Ok(len) => (encrypted_key.len() == modulus_len).then_some(len),
+        let (len, failure) = match self.run_decrypt(Mech::RsaX509, encrypted_key, &mut em) {
+            Ok(len) => (len, None),
+            Err(failure) if failure.is_of_input() => (modulus_len, Some(failure)),
+            Err(failure) => return Err(failure),
         };
         // Decoded even where there is nothing to decode: the time tells no more than the result.
-        shift_right(&mut em, modulus_len - answer.unwrap_or(modulus_len));
+        shift_right(&mut em, modulus_len - len);
         self.host_step("OAEP decoding");
         let cek = oaep::decode(hash, &em, enc.key_len());
-        let cek = cek.filter(|_| answer.is_some()).and_then(|cek| HostCek::new(enc, cek));
-        cek.ok_or(BackendError::Rejected)
+        match failure {
+            Some(failure) => Err(failure),
+            None => cek.and_then(|cek| HostCek::new(enc, cek)).ok_or(Failure::Wrong),
+        }
     }
 
     /// Decrypts: two calls, and the same two whatever the ciphertext is.
@@ -229,17 +244,20 @@ impl Pkcs11Key {
     /// A failed data call is `Rejected` whatever its code, but for the few that only a lost
     /// connection has; a device that is gone and says so with another code is found by
     /// [`HardwareKey::confirm_alive`], which follows on every path to a failed decryption.
-    fn run_decrypt(
-        &self,
-        mech: Mech,
-        cipher: &[u8],
-        plain: &mut [u8],
-    ) -> Result<usize, BackendError> {
+    fn run_decrypt(&self, mech: Mech, cipher: &[u8], plain: &mut [u8]) -> Result<usize, Failure> {
+        // RFC 8017 section 7.1.2 step 1. The device never sees a ciphertext of another length: what
+        // a stranger chose is not copied, sent and allocated for there; yet the calls are made.
+        let fitted = self.modulus_len().filter(|len| *len != cipher.len()).map(|len| {
+            let mut fitted = cipher[..cipher.len().min(len)].to_vec();
+            fitted.resize(len, 0);
+            fitted
+        });
         let room = std::cell::RefCell::new(plain);
-        let result = self.run(
+        let len = self.run(
             mech.name(),
             |lease, handle| {
                 let plain = &mut room.borrow_mut();
+                let cipher = fitted.as_deref().unwrap_or(cipher);
                 lease.decrypt(mech, handle, cipher, plain, self.authenticate())
             },
             // The session is not closed here: closing it on this path only would tell the paths
@@ -250,14 +268,14 @@ impl Pkcs11Key {
                 None if !self.always_authenticate => Fate::Close,
                 _ => Fate::Keep,
             },
-        );
-        result.map_err(|failure| self.input_error(failure, mech.name()))
+        )?;
+        if fitted.is_some() { Err(Failure::Wrong) } else { Ok(len) }
     }
 
-    fn agree(&self, epk: &PublicPoint, der: bool) -> Result<SharedSecret, BackendError> {
-        const NAME: &str = "CKM_ECDH1_DERIVE";
+    fn agree(&self, epk: &PublicPoint, der: bool) -> Result<SharedSecret, Failure> {
         if KeyKind::Curve(epk.curve()) != self.kind {
-            return Err(BackendError::Rejected);
+            self.connection.begin();
+            return Err(Failure::Wrong);
         }
         let len = epk.curve().field_len();
         let wrapped;
@@ -268,12 +286,11 @@ impl Pkcs11Key {
             epk.as_bytes()
         };
         let z = std::cell::RefCell::new(Zeroizing::new(vec![0; len]));
-        let result = self.run(
-            NAME,
+        let read = self.run(
+            "CKM_ECDH1_DERIVE",
             |lease, handle| lease.agree(handle, point, &mut z.borrow_mut()),
             |_| Fate::Keep,
-        );
-        let read = result.map_err(|failure| self.input_error(failure, NAME))?;
+        )?;
         let mut z = z.into_inner();
         // A token that drops leading zeros: Z is as long as the field (RFC 7518 section 4.6.2).
         shift_right(&mut z, len - read);
@@ -285,17 +302,16 @@ impl Pkcs11Key {
         mech: Mech,
         alg: SignatureAlgorithm,
         input: ToSign<'_>,
-    ) -> Result<Vec<u8>, BackendError> {
+    ) -> Result<Vec<u8>, Failure> {
+        let unsupported = |reason| Err(Failure::Other(self.unsupported(alg.name(), reason)));
         let hashed;
         let data = match (input, alg.hash()) {
             (ToSign::Message(message), _) if mech.hashes() => message,
             (ToSign::Digest(_), _) if mech.hashes() => {
-                let reason = format!("{} takes the message, not a digest", mech.name());
-                return Err(self.unsupported(alg.name(), reason));
+                return unsupported(format!("{} takes the message, not a digest", mech.name()));
             }
             (ToSign::Digest(digest), Some(hash)) if digest.len() != hash.len() => {
-                let reason = format!("a digest of {} bytes", digest.len());
-                return Err(self.unsupported(alg.name(), reason));
+                return unsupported(format!("a digest of {} bytes", digest.len()));
             }
             (input, hash) => {
                 let hash = hash.unwrap_or(Hash::Sha256);
@@ -311,30 +327,24 @@ impl Pkcs11Key {
             }
         };
         let signature = std::cell::RefCell::new([0; MAX_LEN]);
-        let result = self.run(
+        let len = self.run(
             mech.name(),
             |lease, handle| {
                 let signature = &mut *signature.borrow_mut();
                 lease.sign(mech, handle, data, signature, self.authenticate())
             },
             |_| Fate::Close,
-        );
-        let len = match result {
-            Ok(len) => len,
-            Err(Failure::Other(error)) => return Err(error),
-            Err(Failure::Init(fault)) => return Err(self.init_error(fault, alg.name())),
-            Err(Failure::Data(fault)) => return Err(fault.into_error(self.keystore())),
-        };
+        )?;
         let expected = match self.kind {
             KeyKind::Rsa => self.modulus_len(),
             KeyKind::Curve(curve) => Some(2 * curve.field_len()),
         };
         if expected.is_some_and(|expected| len != expected) {
-            return Err(BackendError::Device {
+            return Err(Failure::Other(BackendError::Device {
                 keystore: self.keystore().to_owned(),
                 call: "C_Sign".to_owned(),
                 code: format!("a signature of {len} bytes, not {}", expected.unwrap_or_default()),
-            });
+            }));
         }
         Ok(signature.into_inner()[..len].to_vec())
     }
@@ -363,6 +373,7 @@ impl Pkcs11Key {
             Failure::Init(fault) => self.init_error(fault, what),
             Failure::Data(fault) if fault.is_transport() => fault.into_unavailable(self.keystore()),
             Failure::Data(fault) if fault.is_of_input() => BackendError::Rejected,
+            Failure::Wrong => BackendError::Rejected,
             Failure::Data(fault) => fault.into_error(self.keystore()),
         }
     }

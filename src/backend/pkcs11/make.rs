@@ -1,12 +1,12 @@
 //! Making, taking in and destroying keys, and checking that they came out as asked.
 
 use cryptoki::context::Function;
-use cryptoki::error::RvError;
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
 use super::fault::Fault;
-use super::object::template::{Extras, Usages, Wanted, clear};
+use super::object::template::{Extras, Usages, Wanted};
 use super::object::{self, Found};
 use super::session::{AdminLease, Connection};
 use crate::backend::{BackendError, KeyShape, KeySpec, Locator};
@@ -53,29 +53,21 @@ pub(super) fn generate(
     wanted: &Wanted<'_>,
 ) -> Result<Pair, BackendError> {
     let _one_at_a_time = wanted.on_token.then(|| connection.module().keygen());
-    let mut refused = None;
-    for extras in Extras::STEPS {
-        for (mechanism, adds) in wanted.generators() {
+    first_that_works(
+        admin,
+        connection,
+        wanted,
+        &wanted.generators(),
+        |extras, (mechanism, adds)| {
             let mut public = wanted.public();
-            public.extend(adds);
-            let private = wanted.private(extras);
-            match admin.session().generate_key_pair(&mechanism, &public, &private) {
-                Ok((public, private)) => {
-                    let generator = Some(mechanism.mechanism_type());
-                    return Ok(Pair { private, public, generator });
-                }
-                Err(error) => {
-                    let fault = Fault::of(&error, Function::GenerateKeyPair);
-                    if is_final(fault) {
-                        return Err(admin.error(&error, Function::GenerateKeyPair));
-                    }
-                    // What the fullest template ran into says most.
-                    refused.get_or_insert(fault);
-                }
-            }
-        }
-    }
-    Err(refusal(connection.name(), wanted.shape, refused))
+            public.extend_from_slice(adds);
+            let made =
+                admin.session().generate_key_pair(mechanism, &public, &wanted.private(extras));
+            let (public, private) =
+                made.map_err(|error| Fault::of(&error, Function::GenerateKeyPair))?;
+            Ok(Pair { private, public, generator: Some(mechanism.mechanism_type()) })
+        },
+    )
 }
 
 /// Creates the objects of a known pair, in the same way.
@@ -86,34 +78,55 @@ pub(super) fn create(
     key: &PrivateJwk,
 ) -> Result<Pair, BackendError> {
     let _one_at_a_time = connection.module().keygen();
-    let mut refused = None;
+    first_that_works(admin, connection, wanted, &wanted.forms(), |extras, form| {
+        let fault = |error: Error| Fault::of(&error, Function::CreateObject);
+        let template = wanted.known_private(extras, *form, key);
+        let private = admin.session().create_object(&template).map_err(fault)?;
+        drop(template);
+        let template = wanted.known_public(*form, &key.public.key);
+        let public = admin.session().create_object(&template).map_err(fault);
+        let public = public.inspect_err(|_| discard(admin, private))?;
+        Ok(Pair { private, public, generator: None })
+    })
+}
+
+/// Makes a pair in the first of the `ways` that the token takes, with fewer extras step by step.
+///
+/// Each attempt is made twice before another: a fault that comes and goes must not cost a key its
+/// guarantees.
+fn first_that_works<W>(
+    admin: &AdminLease<'_>,
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+    ways: &[W],
+    make: impl Fn(Extras, &W) -> Result<Pair, Fault>,
+) -> Result<Pair, BackendError> {
+    let (mut first, mut failed) = (None, None);
     for extras in Extras::STEPS {
-        for (mut private_adds, public_adds) in wanted.creators(&key.public.key, &key.private) {
-            let mut template = wanted.private(extras);
-            template.append(&mut private_adds);
-            let private = admin.session().create_object(&template);
-            clear(&mut template);
-            let mut template = wanted.public();
-            template.extend(public_adds);
-            let created = private.and_then(|private| {
-                let public = admin.session().create_object(&template).inspect_err(|_| {
-                    discard(admin, private);
-                })?;
-                Ok(Pair { private, public, generator: None })
-            });
-            match created {
+        failed = None;
+        for way in ways.iter().flat_map(|way| [way, way]) {
+            match make(extras, way) {
                 Ok(pair) => return Ok(pair),
-                Err(error) => {
-                    let fault = Fault::of(&error, Function::CreateObject);
-                    if is_final(fault) {
-                        return Err(admin.error(&error, Function::CreateObject));
+                Err(fault) if is_final(fault) => return Err(admin.fault(fault)),
+                Err(fault) => {
+                    first.get_or_insert(fault);
+                    if !fault.is_refusal() {
+                        failed = Some(fault);
                     }
-                    refused.get_or_insert(fault);
                 }
             }
         }
     }
-    Err(refusal(connection.name(), wanted.shape, refused))
+    // A fault of the barest template that is not about the template may be gone the next time.
+    Err(failed.map_or_else(
+        || BackendError::Unsupported {
+            keystore: connection.name().to_owned(),
+            what: format!("a key of {}", wanted.shape),
+            // What the fullest template ran into says most.
+            reason: first.map_or_else(|| "no way to make one".to_owned(), |it| it.to_string()),
+        },
+        |fault| admin.fault(fault),
+    ))
 }
 
 /// Reads back what the token kept, and destroys the pair where a guarantee is missing.
@@ -285,21 +298,7 @@ fn is_final(fault: Fault) -> bool {
         )
 }
 
-fn refusal(keystore: &str, shape: KeyShape, fault: Option<Fault>) -> BackendError {
-    BackendError::Unsupported {
-        keystore: keystore.to_owned(),
-        what: format!("a key of {shape}"),
-        reason: fault.map_or_else(|| "no way to make one".to_owned(), |fault| fault.to_string()),
-    }
-}
-
-/// Returns whether an error of a probe says that the token cannot, rather than that it is gone.
+/// Returns whether an error of a probe says that the token cannot, rather than that it did not.
 pub(super) fn is_inability(error: &BackendError) -> bool {
-    matches!(
-        error,
-        BackendError::Unsupported { .. }
-            | BackendError::Device { .. }
-            | BackendError::NotAsAsked { .. }
-            | BackendError::Rejected
-    )
+    matches!(error, BackendError::Unsupported { .. } | BackendError::NotAsAsked { .. })
 }

@@ -14,7 +14,6 @@
 //! its parent, and every call in it answers [`BackendError::Unavailable`].
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +26,7 @@ use super::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
 
+#[cfg(feature = "cli")]
 mod bare;
 mod fault;
 mod key;
@@ -41,7 +41,8 @@ mod road;
 mod session;
 mod token;
 
-pub use bare::{BareKey, BareOperation};
+#[cfg(feature = "cli")]
+pub(crate) use bare::{BareKey, BareOperation};
 pub use token::{TokenSelector, TokenSelectorError};
 
 use key::Pkcs11Key;
@@ -75,6 +76,9 @@ pub struct Pkcs11Config {
     /// RSAES-OAEP with the hash itself. A key that is made for it also allows raw RSA.
     pub host_oaep: bool,
 }
+
+/// What a probe found of each algorithm.
+type Answers = Vec<(KeyAlgorithm, Result<Support, BackendError>)>;
 
 /// A PKCS#11 token, logged in.
 #[derive(Debug)]
@@ -188,10 +192,9 @@ impl Pkcs11Keystore {
         }
     }
 
-    /// Makes session keys of `shape` and finds out what they do.
-    fn probe(&self, shape: KeyShape) -> Result<HashMap<KeyAlgorithm, Support>, BackendError> {
+    /// Makes a session key of `shape` and finds out what it does with each of `algs`.
+    fn probe(&self, shape: KeyShape, algs: &[KeyAlgorithm]) -> Result<Answers, BackendError> {
         let kind = shape.kind();
-        let algs = KeyAlgorithm::all().filter(|alg| alg.fits(kind)).collect::<Vec<_>>();
         let mut id = [0; 16];
         random::fill(&mut id);
         let wanted = Wanted {
@@ -200,7 +203,7 @@ impl Pkcs11Keystore {
             shape,
             usages: match kind {
                 KeyKind::Rsa => Usages { decrypt: true, sign: true, derive: false },
-                KeyKind::Curve(_) => make::usages(&algs),
+                KeyKind::Curve(_) => make::usages(algs),
             },
             allowed: Vec::new(),
             on_token: false,
@@ -216,16 +219,16 @@ impl Pkcs11Keystore {
             Ok(made) => made,
             Err(error) if make::is_inability(&error) => {
                 let no = || Support::No { reason: format!("no {shape} key to try: {error}") };
-                return Ok(algs.into_iter().map(|alg| (alg, no())).collect());
+                return Ok(algs.iter().map(|alg| (*alg, Ok(no()))).collect());
             }
             Err(error) => return Err(error),
         };
-        let supports = algs.into_iter().map(|alg| Ok((alg, key.support(alg)?))).collect();
+        let supports = algs.iter().map(|alg| (*alg, key.support(*alg))).collect();
         // Session objects of a module that was reinitialized meanwhile are gone already.
         if let Ok(admin) = self.admin() {
             let _ = make::destroy(&admin, &pair);
         }
-        supports
+        Ok(supports)
     }
 
     /// Returns whether a new key for `algs` is to allow raw RSA too.
@@ -283,12 +286,22 @@ impl Keystore for Pkcs11Keystore {
         }
         // Held while probing: two threads that ask at once would make two keys.
         let mut known = lock(&self.supports);
-        let algs = match known.entry(shape) {
-            Entry::Occupied(algs) => algs.into_mut(),
-            Entry::Vacant(place) => place.insert(self.probe(shape)?),
-        };
-        let support = algs.get(&alg).cloned();
-        Ok(support.unwrap_or_else(|| Support::No { reason: "not tried".to_owned() }))
+        let known = known.entry(shape).or_default();
+        if let Some(support) = known.get(&alg) {
+            return Ok(support.clone());
+        }
+        let unknown = KeyAlgorithm::all()
+            .filter(|alg| alg.fits(shape.kind()) && !known.contains_key(alg))
+            .collect::<Vec<_>>();
+        let mut asked = None;
+        for (other, answer) in self.probe(shape, &unknown)? {
+            if other == alg {
+                asked = Some(answer.clone());
+            }
+            // A fault is not an answer: the device is asked again the next time.
+            known.extend(answer.ok().map(|support| (other, support)));
+        }
+        asked.unwrap_or_else(|| Ok(Support::No { reason: "not tried".to_owned() }))
     }
 
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {

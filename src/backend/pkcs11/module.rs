@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
@@ -13,6 +13,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use super::fault::Fault;
+use super::pool::Opened;
 use super::raw::Calls;
 use super::token::Token;
 use crate::backend::BackendError;
@@ -42,7 +43,9 @@ pub(super) struct Module {
     was_opened: AtomicBool,
     reinitialize: Mutex<()>,
     keygen: Mutex<()>,
-    pins: Mutex<HashMap<String, Attempts>>,
+    pins: Mutex<HashMap<String, Arc<Mutex<Attempts>>>>,
+    /// The slot of each connection that is open.
+    places: Mutex<Vec<Weak<Mutex<Slot>>>>,
 }
 
 /// What became of the attempts to log in with one PIN.
@@ -96,6 +99,7 @@ impl Module {
             reinitialize: Mutex::default(),
             keygen: Mutex::default(),
             pins: Mutex::default(),
+            places: Mutex::default(),
         });
         modules.insert(path, module.clone());
         Ok((module, owned))
@@ -271,9 +275,35 @@ impl Module {
         &self.was_opened
     }
 
-    /// Returns what became of the PINs of this process, by keystore and token.
-    pub(super) fn pins(&self) -> MutexGuard<'_, HashMap<String, Attempts>> {
-        lock(&self.pins)
+    /// Returns what became of the PIN of one keystore and token in this process.
+    pub(super) fn attempts(&self, latch: String) -> Arc<Mutex<Attempts>> {
+        lock(&self.pins).entry(latch).or_default().clone()
+    }
+
+    /// Notes that a connection is open; `place` has the slot of its token.
+    pub(super) fn serve(&self, place: &Arc<Mutex<Slot>>) {
+        let mut places = lock(&self.places);
+        places.retain(|place| place.strong_count() > 0);
+        places.push(Arc::downgrade(place));
+    }
+
+    /// Returns whether the token of a connection other than `own` answers. The caller holds an
+    /// [`Entry`].
+    pub(super) fn serves_another(&self, own: &Arc<Mutex<Slot>>) -> bool {
+        let places = lock(&self.places).iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        places.iter().any(|place| !Arc::ptr_eq(place, own) && self.answers(*lock(place)))
+    }
+
+    /// Asks by a session of its own: those of another connection are lent, or kept for it.
+    fn answers(&self, slot: Slot) -> bool {
+        match self.open_session(slot) {
+            Ok(session) => {
+                let answers = session.get_session_info().is_ok();
+                self.close(Opened { session, generation: self.generation() });
+                answers
+            }
+            Err(fault) => fault.native() == Some(RvError::SessionCount),
+        }
     }
 }
 

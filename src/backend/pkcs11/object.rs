@@ -1,7 +1,7 @@
 //! Objects of the token: finding them, reading what they tell, and judging it.
 
 use cryptoki::context::Function;
-use cryptoki::error::Error;
+use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
 use super::fault::Fault;
@@ -97,6 +97,7 @@ pub(super) fn describe(
         unproven: Vec::new(),
         weak: Vec::new(),
         attributes: Vec::new(),
+        exportable: false,
     };
     audit(admin, handle, &mut info)?;
     Ok(Some(Found { handle, kind, info, always_authenticate }))
@@ -104,8 +105,8 @@ pub(super) fn describe(
 
 /// Reads one attribute; `None` where the token does not tell it.
 ///
-/// One by one: a token that fails for one attribute (SoftHSM for dates, NSS for unknown ones) often
-/// fails the whole call. Not told is not false.
+/// One by one: a token that fails for one attribute often fails the whole call. Not told is not
+/// false, and what could not be read is an error: of a device that stumbles, nothing is known.
 pub(super) fn read(
     admin: &AdminLease<'_>,
     handle: ObjectHandle,
@@ -115,12 +116,22 @@ pub(super) fn read(
         Ok(mut attributes) => Ok(attributes.pop()),
         Err(error @ Error::Pkcs11(..)) => {
             let fault = Fault::of(&error, Function::GetAttributeValue);
-            if fault.is_stale() || fault.is_transport() {
-                return Err(admin.error(&error, Function::GetAttributeValue));
-            }
-            Ok(None)
+            if is_not_told(kind, fault) { Ok(None) } else { Err(admin.fault(fault)) }
         }
+        // A value that the binding does not know, or CK_UNAVAILABLE_INFORMATION.
         Err(_) => Ok(None),
+    }
+}
+
+/// Returns whether a fault says that the token does not tell the attribute.
+fn is_not_told(kind: AttributeType, fault: Fault) -> bool {
+    match fault.native() {
+        Some(RvError::AttributeTypeInvalid | RvError::AttributeSensitive) => true,
+        // p11-kit cannot carry it: CKR_DEVICE_ERROR.
+        Some(RvError::DeviceError | RvError::GeneralError) => {
+            kind == AttributeType::AllowedMechanisms
+        }
+        _ => false,
     }
 }
 
@@ -168,14 +179,17 @@ fn audit(
     handle: ObjectHandle,
     info: &mut KeyInfo,
 ) -> Result<(), BackendError> {
-    for (kind, name, wanted) in [
-        (AttributeType::Sensitive, "CKA_SENSITIVE", true),
-        (AttributeType::Extractable, "CKA_EXTRACTABLE", false),
-        (AttributeType::Private, "CKA_PRIVATE", true),
+    for (kind, name, wanted, keeps_inside) in [
+        (AttributeType::Sensitive, "CKA_SENSITIVE", true, true),
+        (AttributeType::Extractable, "CKA_EXTRACTABLE", false, true),
+        (AttributeType::Private, "CKA_PRIVATE", true, false),
     ] {
         match flag(admin, handle, kind)? {
             Some(value) if value == wanted => {}
-            Some(value) => info.weak.push(format!("{name} is {value}")),
+            Some(value) => {
+                info.weak.push(format!("{name} is {value}"));
+                info.exportable |= keeps_inside;
+            }
             None => info.unproven.push(format!("{name} is not told")),
         }
     }
@@ -222,8 +236,20 @@ fn public_half(
     handle: ObjectHandle,
     id: Option<&[u8]>,
 ) -> Result<Option<(KeyKind, Option<PublicKey>)>, BackendError> {
-    let Some(Attribute::KeyType(key_type)) = read(admin, handle, AttributeType::KeyType)? else {
-        return Ok(None);
+    let key_type = match admin.session().get_attributes(handle, &[AttributeType::KeyType]) {
+        Ok(told) => match told[..] {
+            [Attribute::KeyType(key_type)] => key_type,
+            // Every key has one.
+            _ => {
+                let function = Function::GetAttributeValue;
+                return Err(admin.fault(Fault::nonsense(function, "CKA_KEY_TYPE is not told")));
+            }
+        },
+        Err(error @ Error::Pkcs11(..)) => {
+            return Err(admin.error(&error, Function::GetAttributeValue));
+        }
+        // A type that the binding does not know.
+        Err(_) => return Ok(None),
     };
     let own = public_of(admin, handle, key_type)?;
     let kind = match &own {

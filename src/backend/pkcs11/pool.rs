@@ -15,10 +15,13 @@ use super::raw::Calls;
 /// How long an operation waits for a free session.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 
+/// How long a wait lasts at most before it is looked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// The sessions of one keystore, but for the one that keeps the login.
 pub(super) struct Pool {
     module: Arc<Module>,
-    slot: Mutex<Slot>,
+    slot: Arc<Mutex<Slot>>,
     idle: ArrayQueue<Opened>,
     /// Sessions that are idle, lent or being opened.
     count: AtomicUsize,
@@ -60,7 +63,7 @@ impl Pool {
     pub(super) fn new(module: Arc<Module>, slot: Slot, max: usize) -> Arc<Self> {
         Arc::new(Self {
             module,
-            slot: Mutex::new(slot),
+            slot: Arc::new(Mutex::new(slot)),
             idle: ArrayQueue::new(max),
             count: AtomicUsize::new(0),
             max,
@@ -73,6 +76,11 @@ impl Pool {
     /// Returns the slot of the token.
     pub(super) fn slot(&self) -> Slot {
         *lock(&self.slot)
+    }
+
+    /// Returns the place of the slot, which others can look at for as long as the pool lives.
+    pub(super) fn place(&self) -> &Arc<Mutex<Slot>> {
+        &self.slot
     }
 
     /// Takes the slot in which the token was found again.
@@ -111,14 +119,15 @@ impl Pool {
         }
     }
 
-    /// Waits until a session may be free; false when `until` has passed.
-    pub(super) fn wait(&self, until: Instant) -> bool {
+    /// Waits until a session may be free, here or, where the token `is_full`, anywhere: nobody tells
+    /// of those that others give back. False when `until` has passed.
+    pub(super) fn wait(&self, until: Instant, is_full: bool) -> bool {
         let guard = lock(&self.freed.0);
         self.waiters.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let left = until.saturating_duration_since(Instant::now());
-        if self.idle.is_empty() && self.count() >= self.max && !left.is_zero() {
-            let waited = self.freed.1.wait_timeout(guard, left);
+        if self.idle.is_empty() && (is_full || self.count() >= self.max) && !left.is_zero() {
+            let waited = self.freed.1.wait_timeout(guard, left.min(LOOK_AGAIN));
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
         self.waiters.fetch_sub(1, Ordering::SeqCst);
@@ -140,10 +149,11 @@ impl Pool {
             return;
         }
         let pool = Arc::downgrade(self);
+        let module = self.module.clone();
         // Ends when the pool is dropped, and the sender with it.
         let started = std::thread::Builder::new()
             .name("hsm-jose sessions".to_owned())
-            .spawn(move || receiver.iter().for_each(|opened| replace(&pool, opened)));
+            .spawn(move || receiver.iter().for_each(|opened| replace(&pool, &module, opened)));
         if let Err(error) = started {
             tracing::warn!(%error, "no thread for replacing sessions");
         }
@@ -217,6 +227,14 @@ impl Drop for Lease<'_> {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Ok(_entry) = self.module.enter("") {
+            self.close_idle();
+        }
+    }
+}
+
 impl Module {
     /// Closes a session, unless its number means nothing any more. The caller holds an [`Entry`].
     pub(super) fn close(&self, opened: Opened) {
@@ -229,12 +247,17 @@ impl Module {
     }
 }
 
-fn replace(pool: &Weak<Pool>, opened: Opened) {
-    let Some(pool) = pool.upgrade() else { return };
-    let Ok(_entry) = pool.module.enter("") else { return pool.release() };
-    let generation = pool.module.generation();
-    pool.module.close(opened);
-    match pool.module.open_session(pool.slot()) {
+fn replace(pool: &Weak<Pool>, module: &Module, opened: Opened) {
+    // Upgraded first: the pool is dropped, and enters the module again, after the entry.
+    let pool = pool.upgrade();
+    let entry = module.enter("");
+    if entry.is_ok() {
+        module.close(opened);
+    }
+    let Some(pool) = &pool else { return };
+    let Ok(_entry) = entry else { return pool.release() };
+    let generation = module.generation();
+    match module.open_session(pool.slot()) {
         Ok(session) => pool.put(Opened { session, generation }),
         Err(fault) => {
             tracing::debug!(%fault, "replacing a session");

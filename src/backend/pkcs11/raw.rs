@@ -1,10 +1,12 @@
-//! The calls of the hot path, made without the binding's length queries: the one module of this
-//! crate with `unsafe`.
+//! The calls of the hot path, made without the binding's length queries: with the PIN's
+//! descriptor the one place of this crate with `unsafe`.
 //!
-//! What each block relies on, beside what its comment says: the function list was read from the
-//! module that the binding has initialized (checked by [`Calls::same_instance`] before any other
-//! use), `_library` keeps that module loaded for as long as the list lives, and a `&Session` can be
-//! used by one thread only (the type is not `Sync`), as PKCS#11 asks.
+//! What each block relies on, beside what its comment says: the function list was read from the file
+//! of the module that the binding has initialized, `_library` keeps it loaded for as long as the
+//! list lives, and a `&Session` can be used by one thread only (the type is not `Sync`), as PKCS#11
+//! asks. A list may belong to an instance of its own, which nobody has initialized: every function
+//! of it answers CKR_CRYPTOKI_NOT_INITIALIZED (PKCS#11 2.40 section 5.4), so that asking is sound;
+//! [`Calls::same_instance`] tells it apart before anything but a slot or a session is asked about.
 
 use std::path::Path;
 use std::ptr;

@@ -1,6 +1,7 @@
 //! The connection to one token: one login for as long as it lives, sessions lent to operations,
 //! and the ways back when a session, the login or the module has gone.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -28,8 +29,15 @@ const OPEN_ATTEMPTS: u32 = 4;
 
 mod login;
 
+thread_local! {
+    /// The connection of this thread's last operation of a key, and its losses then.
+    static BEGUN: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+}
+
 /// The connection of a keystore to its token.
 pub(super) struct Connection {
+    /// Another for each connection of the process.
+    id: u64,
     config: Pkcs11Config,
     module: Arc<Module>,
     token: Token,
@@ -41,6 +49,8 @@ pub(super) struct Connection {
     epoch: AtomicU64,
     /// A call has failed as if the session, the login or the module had gone.
     suspect: AtomicBool,
+    /// How often session, login or module was found gone.
+    losses: AtomicU64,
     /// A rejected ciphertext leaves the module's session unusable.
     poisons: OnceLock<bool>,
 }
@@ -100,7 +110,9 @@ impl Connection {
             let (slot, token) = select(config, module)?;
             let allowed = token.max_sessions.map_or(usize::MAX, |max| max.max(2));
             let workers = config.sessions.min(allowed) - 1;
+            static NEXT_ID: AtomicU64 = AtomicU64::new(0);
             let connection = Self {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 pool: Pool::new(module.clone(), slot, workers),
                 config: config.clone(),
                 module: module.clone(),
@@ -113,12 +125,17 @@ impl Connection {
                 generation: AtomicU64::new(generation),
                 epoch: AtomicU64::new(1),
                 suspect: AtomicBool::new(false),
+                losses: AtomicU64::new(0),
                 poisons: OnceLock::new(),
             };
-            connection.attach(&mut lock(&connection.admin), slot)?;
-            module.was_opened().store(true, Ordering::SeqCst);
+            let attached = connection.attach(&mut lock(&connection.admin), slot);
+            if attached.is_ok() {
+                module.was_opened().store(true, Ordering::SeqCst);
+                module.serve(connection.pool.place());
+            }
+            // Before the connection, whose drop enters the module again.
             drop(entry);
-            Ok(Arc::new(connection))
+            attached.map(|()| Arc::new(connection))
         };
         inner().map_err(|error| (error, generation))
     }
@@ -164,11 +181,39 @@ impl Connection {
         self.suspect.store(true, Ordering::Release);
     }
 
+    /// Notes that the connection is gone.
+    pub(super) fn lose(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        self.suspect();
+    }
+
+    /// Returns a number that changes whenever the connection was found gone: an answer that came
+    /// before may have been that of a device that was dying, whatever it is now.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
+    /// Notes that this thread begins an operation of a key.
+    pub(super) fn begin(&self) {
+        BEGUN.set(Some((self.id, self.losses())));
+    }
+
+    /// Returns what [`Connection::losses`] was when this thread began its last operation, if that
+    /// was on this connection and has not been asked for; else what it is.
+    pub(super) fn losses_at_begin(&self) -> u64 {
+        match BEGUN.take() {
+            Some((id, losses)) if id == self.id => losses,
+            _ => self.losses(),
+        }
+    }
+
     /// Notes, once, whether a rejected ciphertext leaves a session unusable.
     pub(super) fn set_poisons(&self, poisons: bool) {
-        if self.poisons.set(poisons).is_ok() && poisons {
+        if poisons {
+            // First: who sees the flag hands sessions to it.
             self.pool.start_replacer();
         }
+        let _ = self.poisons.set(poisons);
     }
 
     /// Returns whether a rejected ciphertext leaves a session unusable; `None` before it is known.
@@ -181,6 +226,7 @@ impl Connection {
         let mut until = None;
         let mut restored = false;
         loop {
+            let mut is_full = false;
             let entry = self.module.enter(self.name())?;
             if !self.is_sound() {
                 drop(entry);
@@ -191,7 +237,7 @@ impl Connection {
                 Ok(Ok(lease)) => return Ok(lease),
                 Ok(Err(entry)) => drop(entry),
                 // The token allows fewer sessions than it said, or others have them.
-                Err(fault) if fault.native() == Some(RvError::SessionCount) => {}
+                Err(fault) if fault.native() == Some(RvError::SessionCount) => is_full = true,
                 Err(_) if !restored => {
                     restored = true;
                     self.suspect();
@@ -200,7 +246,7 @@ impl Connection {
                 Err(fault) => return Err(fault.into_unavailable(self.name())),
             }
             let until = *until.get_or_insert_with(|| Instant::now() + WAIT);
-            if !self.pool.wait(until) {
+            if !self.pool.wait(until, is_full) {
                 return Err(BackendError::Unavailable {
                     keystore: self.name().to_owned(),
                     call: "C_OpenSession".to_owned(),
@@ -309,6 +355,7 @@ impl Connection {
                     return Ok(());
                 }
                 Ok(_) => {
+                    self.lose();
                     let login = self.login(&anchor.session);
                     admin.anchor = Some(anchor);
                     login?;
@@ -321,16 +368,17 @@ impl Connection {
                 Err(_) => self.module.close(anchor),
             }
         }
+        self.lose();
         self.pool.close_idle();
         match self.find_and_attach(admin) {
             Err(BackendError::Unavailable { .. } | BackendError::Device { .. }) => {}
             answered => return answered,
         }
         drop(entry);
-        self.reconnect(admin)
+        self.reconnect(admin, generation)
     }
 
-    fn reconnect(&self, admin: &mut Admin) -> Result<(), BackendError> {
+    fn reconnect(&self, admin: &mut Admin, generation: u64) -> Result<(), BackendError> {
         let now = Instant::now();
         if let Some(left) = admin.retry_at.and_then(|at| at.checked_duration_since(now)) {
             return Err(BackendError::Unavailable {
@@ -342,12 +390,10 @@ impl Connection {
                 ),
             });
         }
-        tracing::warn!(keystore = self.name(), "the device does not answer: reinitializing");
-        let result =
-            self.module.reinitialize(self.module.generation(), self.name()).and_then(|()| {
-                let _entry = self.module.enter(self.name())?;
-                self.find_and_attach(admin)
-            });
+        let result = self.reinitialize(generation).and_then(|()| {
+            let _entry = self.module.enter(self.name())?;
+            self.find_and_attach(admin)
+        });
         if result.is_ok() {
             admin.retry_at = None;
             admin.backoff = Duration::from_secs(1);
@@ -356,6 +402,23 @@ impl Connection {
             admin.backoff = (admin.backoff * 2).min(MAX_BACKOFF);
         }
         result
+    }
+
+    /// Reinitializes the module, unless that would take a token that is well from another keystore.
+    fn reinitialize(&self, generation: u64) -> Result<(), BackendError> {
+        let entry = self.module.enter(self.name())?;
+        if self.module.generation() == generation && self.module.serves_another(self.pool.place()) {
+            return Err(BackendError::Unavailable {
+                keystore: self.name().to_owned(),
+                call: "C_Finalize".to_owned(),
+                code: "the token is not there; the module is not reinitialized, as another \
+                       keystore is well on it"
+                    .to_owned(),
+            });
+        }
+        drop(entry);
+        tracing::warn!(keystore = self.name(), "the device does not answer: reinitializing");
+        self.module.reinitialize(generation, self.name())
     }
 
     /// Finds the token, opens the anchor session and logs in. The caller holds an [`Entry`].
@@ -403,7 +466,11 @@ impl AdminLease<'_> {
 
     /// Makes an error of a failed call, and has the next operation look at the connection first.
     pub(super) fn error(&self, error: &Error, function: Function) -> BackendError {
-        let fault = Fault::of(error, function);
+        self.fault(Fault::of(error, function))
+    }
+
+    /// As [`AdminLease::error`].
+    pub(super) fn fault(&self, fault: Fault) -> BackendError {
         if fault.is_stale() || fault.is_transport() || fault.native() == Some(RvError::DeviceError)
         {
             self.connection.suspect();

@@ -137,12 +137,6 @@ impl fmt::Display for TokenSelector {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for TokenSelector {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 /// What a token says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Token {

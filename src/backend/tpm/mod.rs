@@ -98,6 +98,8 @@ pub struct TpmKeystore {
     shared: Arc<Shared>,
     tcti: Tcti,
     supports: Mutex<HashMap<KeyShape, HashMap<KeyAlgorithm, Support>>>,
+    /// The file names that were given to new keys.
+    promised: Mutex<HashSet<String>>,
 }
 
 /// What the keys of a keystore share.
@@ -130,7 +132,12 @@ impl TpmKeystore {
             refused: Mutex::default(),
             name,
         };
-        let keystore = Self { shared: Arc::new(shared), tcti, supports: Mutex::default() };
+        let keystore = Self {
+            shared: Arc::new(shared),
+            tcti,
+            supports: Mutex::default(),
+            promised: Mutex::default(),
+        };
         keystore.health()?;
         Ok(keystore)
     }
@@ -347,7 +354,10 @@ impl Keystore for TpmKeystore {
         let stem = if stem.is_empty() { "key" } else { stem };
         let numbered = (2..).map(|number: u64| format!("{stem}-{number}.pem"));
         let mut names = std::iter::once(format!("{stem}.pem")).chain(numbered);
-        let free = names.find(|name| !self.shared.store.has(name));
+        // Two threads that ask at once get two names.
+        let mut promised = lock(&self.promised);
+        let free = names.find(|name| !self.shared.store.has(name) && !promised.contains(name));
+        promised.extend(free.clone());
         Ok(Locator::KeyFile(free.unwrap_or_else(|| format!("{stem}.pem"))))
     }
 
@@ -542,6 +552,7 @@ fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
         unproven: told.unproven,
         weak: told.weak,
         attributes: told.attributes,
+        exportable: told.exportable,
     };
     (told.key, info)
 }

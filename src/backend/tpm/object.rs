@@ -41,6 +41,8 @@ pub(super) struct Description {
     pub(super) unproven: Vec<String>,
     /// What is wrong for a key of ours.
     pub(super) weak: Vec<String>,
+    /// It can be duplicated out of the TPM by whoever satisfies its policy.
+    pub(super) exportable: bool,
 }
 
 /// Reads a public area; `None` for a kind of key that JOSE does not have.
@@ -106,7 +108,9 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     if !is_bound && matches!(key, PublicKey::Rsa(_)) && set.decrypt() {
         weak.push("TPM_ALG_NULL is its scheme: it does raw RSA too".to_owned());
     }
-    Some(Description { key, attributes, unproven, weak })
+    // Only a policy authorizes TPM2_Duplicate: without one nobody can.
+    let exportable = !set.fixed_parent() && !public.auth_policy().is_empty();
+    Some(Description { key, attributes, unproven, weak, exportable })
 }
 
 /// Returns the name of an object: the hash that stands for it in every authorization (TPM 2.0

@@ -45,7 +45,7 @@ impl Args {
         self.object.check_token(&keystore.describe()?)?;
         let locator = self.object.locator.clone();
         let request = AdoptRequest { key: self.named.request(setup), locator, public };
-        report(&adopt(&setup.keyring, keystore.as_ref(), &request)?)
+        report(&adopt(&setup.keyring, keystore.as_ref(), &request)?, setup)
     }
 }
 

@@ -47,7 +47,7 @@ impl Args {
         let entered = generate(&setup.keyring, keystore.as_ref(), &request)?;
         match entered.outcome {
             Outcome::Planned => Ok(plan(&entered, keystore.name())),
-            _ => report(&entered),
+            _ => report(&entered, setup),
         }
     }
 }

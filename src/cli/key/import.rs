@@ -45,7 +45,7 @@ impl Args {
         let keystore = setup.keystores.open(self.named.keystore(setup)?)?;
         let key = self.named.request(setup);
         let request = ImportRequest { key, private, waiver: self.waiver.clone() };
-        let mut report = report(&import(&setup.keyring, keystore.as_ref(), &request)?)?;
+        let mut report = report(&import(&setup.keyring, keystore.as_ref(), &request)?, setup)?;
         report.notes.extend(input::remark_on_access(&self.from));
         if setup.config.is_production() && self.waiver.is_none() {
             let note = "production refuses to use this key: it was imported without --waiver";

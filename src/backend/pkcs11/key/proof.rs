@@ -64,15 +64,20 @@ impl Pkcs11Key {
     }
 
     fn prove_agreement(&self, alg: KeyManagement) -> Result<Way, BackendError> {
-        let mut reason = String::new();
+        let (mut refusal, mut fault) = (None, None);
         for how in [How::Agree { der: false }, How::Agree { der: true }] {
-            match self.unwraps(how, alg)? {
-                Ok(()) => return Ok(Ok(how)),
-                Err(because) if reason.is_empty() => reason = because,
-                Err(_) => {}
+            match self.unwraps(how, alg) {
+                Ok(Ok(())) => return Ok(Ok(how)),
+                Ok(Err(reason)) => drop(refusal.get_or_insert(reason)),
+                // Which code is the answer to a point in the other form, nobody says.
+                Err(error @ BackendError::Device { .. }) => drop(fault.get_or_insert(error)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(Err(reason))
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Err(refusal.unwrap_or_default())),
+        }
     }
 
     fn prove_signature(&self, alg: SignatureAlgorithm) -> Result<Way, BackendError> {
@@ -80,29 +85,26 @@ impl Pkcs11Key {
         for mech in Mech::for_signing(alg) {
             let refusal = RefCell::new(None);
             let sign = |alg, input: ToSign<'_>| {
-                note(&refusal, self.sign_by(mech, alg, input), self.keystore())
+                self.sign_by(mech, alg, input).map_err(|failure| self.note(&refusal, failure))
             };
             let works = match &self.info.public {
                 Some(public) if !mech.hashes() || alg.hash().is_none() => {
-                    known_answer::sign_works(&sign, public, alg)?
+                    known_answer::sign_works(&sign, public, alg)
                 }
                 public => match (sign(alg, ToSign::Message(MESSAGE)), public) {
-                    (Ok(signature), Some(public)) => VerifyingKey::new(public)
-                        .is_ok_and(|public| public.verify(alg, MESSAGE, &signature)),
+                    (Ok(signature), Some(public)) => Ok(VerifyingKey::new(public)
+                        .is_ok_and(|public| public.verify(alg, MESSAGE, &signature))),
                     // The device does not tell the public half: that it signs is all we know.
-                    (Ok(_), None) => true,
-                    (Err(BackendError::Unsupported { .. }), _) => false,
-                    (Err(error), _) => return Err(error),
+                    (Ok(_), None) => Ok(true),
+                    (Err(BackendError::Unsupported { .. }), _) => Ok(false),
+                    (Err(error), _) => Err(error),
                 },
             };
-            if works {
-                return Ok(Ok(How::Sign(mech)));
+            let wrong = || format!("the signature of {} does not verify", mech.name());
+            match self.settled(works, refusal, wrong)? {
+                Ok(()) => return Ok(Ok(How::Sign(mech))),
+                Err(reason) => reasons.push(reason),
             }
-            let reason = refusal.into_inner();
-            reasons
-                .push(reason.unwrap_or_else(|| {
-                    format!("the signature of {} does not verify", mech.name())
-                }));
         }
         reasons.dedup();
         Ok(Err(reasons.join("; ")))
@@ -114,32 +116,73 @@ impl Pkcs11Key {
         let refusal = RefCell::new(None);
         let works = match (&self.info.public, how) {
             (Some(public), _) => {
-                let unwrap = |request: &CekRequest<'_>, enc| {
-                    note(&refusal, self.unwrap_by(how, request, enc), self.keystore())
+                let unwrap = |request: &CekRequest<'_>, enc| match self.unwrap_by(how, request, enc)
+                {
+                    Ok(cek) => Ok(Box::new(cek) as Box<dyn Cek>),
+                    Err(failure) => Err(self.note(&refusal, failure)),
                 };
-                known_answer::unwrap_works(&unwrap, public, alg)?
+                known_answer::unwrap_works(&unwrap, public, alg)
             }
             (None, How::Oaep(hash)) => {
                 let garbage = vec![0xff; 256];
                 let mut plain = Zeroizing::new(vec![0; MAX_LEN]);
-                let answer = self.run_decrypt(Mech::RsaOaep(hash), &garbage, &mut plain);
-                match note(&refusal, answer, self.keystore()) {
-                    Ok(_) | Err(BackendError::Rejected) => true,
-                    Err(BackendError::Unsupported { .. }) => false,
-                    Err(error) => return Err(error),
+                match self.run_decrypt(Mech::RsaOaep(hash), &garbage, &mut plain) {
+                    Ok(_) => Ok(true),
+                    Err(Failure::Data(fault)) if fault.is_refusal() || fault.is_transport() => {
+                        Err(self.note(&refusal, Failure::Data(fault)))
+                    }
+                    Err(Failure::Data(_) | Failure::Wrong) => self.confirm_alive().map(|()| true),
+                    Err(failure) => Err(self.note(&refusal, failure)),
                 }
             }
-            (None, How::Agree { der }) => !der,
+            (None, How::Agree { der }) => Ok(!der),
             (None, _) => {
                 refusal.replace(Some("the public half of the key is not known".to_owned()));
-                false
+                Ok(false)
             }
         };
-        Ok(if works {
-            Ok(())
-        } else {
-            Err(refusal.into_inner().unwrap_or_else(|| "a wrong known answer".to_owned()))
-        })
+        self.settled(works, refusal, || "a wrong known answer".to_owned())
+    }
+
+    /// Says what a known answer means for good. What is remembered for the life of the key is that
+    /// it works, a refusal of mechanism, parameters or key, and a wrong answer of a device that is
+    /// alive; any other fault may be gone the next time, and is an error.
+    fn settled(
+        &self,
+        works: Result<bool, BackendError>,
+        refusal: RefCell<Option<String>>,
+        wrong: impl FnOnce() -> String,
+    ) -> Result<Result<(), String>, BackendError> {
+        match (works, refusal.into_inner()) {
+            (Ok(true), _) => Ok(Ok(())),
+            (Ok(false) | Err(BackendError::Unsupported { .. }), Some(reason)) => Ok(Err(reason)),
+            (Ok(false), None) => {
+                self.confirm_alive()?;
+                Ok(Err(wrong()))
+            }
+            (Err(error @ BackendError::Device { .. }), _) => {
+                self.confirm_alive()?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Makes the error of a known answer that failed, and keeps the reason of a refusal for an
+    /// operator. No input of a stranger is in it: a fault that is not a refusal is the device's.
+    fn note(&self, refusal: &RefCell<Option<String>>, failure: Failure) -> BackendError {
+        let error = match failure {
+            Failure::Other(error) => error,
+            Failure::Wrong => BackendError::Rejected,
+            Failure::Init(fault) | Failure::Data(fault) if fault.is_refusal() => {
+                self.unsupported("a known answer", fault.to_string())
+            }
+            Failure::Init(fault) | Failure::Data(fault) => fault.into_error(self.keystore()),
+        };
+        if let BackendError::Unsupported { reason, .. } = &error {
+            refusal.replace(Some(reason.clone()));
+        }
+        error
     }
 
     /// Finds out, once for each connection, whether a rejected ciphertext leaves the session
@@ -165,30 +208,4 @@ impl Pkcs11Key {
         self.connection.set_poisons(poisons);
         Ok(())
     }
-}
-
-/// While a key is proved, an error of the device is its way to say no; only a connection or a
-/// login that has gone is an error. The reason is kept for an operator.
-fn note<T>(
-    refusal: &RefCell<Option<String>>,
-    answer: Result<T, BackendError>,
-    keystore: &str,
-) -> Result<T, BackendError> {
-    let reason = match &answer {
-        Err(BackendError::Device { call, code, .. }) => format!("{call}: {code}"),
-        Err(BackendError::Unsupported { reason, .. }) => reason.clone(),
-        Err(BackendError::Rejected) => "a wrong known answer".to_owned(),
-        _ => return answer,
-    };
-    let is_rejected = matches!(answer, Err(BackendError::Rejected));
-    refusal.replace(Some(reason.clone()));
-    Err(if is_rejected {
-        BackendError::Rejected
-    } else {
-        BackendError::Unsupported {
-            keystore: keystore.to_owned(),
-            what: "a known answer".to_owned(),
-            reason,
-        }
-    })
 }

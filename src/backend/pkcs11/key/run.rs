@@ -8,8 +8,21 @@ pub(super) enum Failure {
     Init(Fault),
     /// The call with the input was refused.
     Data(Fault),
+    /// The calls went well, and what they gave is not what was to be.
+    Wrong,
     /// The connection, or the login for one operation.
     Other(BackendError),
+}
+
+impl Failure {
+    /// Returns whether the input may be what is wrong.
+    pub(super) const fn is_of_input(&self) -> bool {
+        match self {
+            Self::Data(fault) => fault.is_of_input() && !fault.is_transport(),
+            Self::Wrong => true,
+            Self::Init(_) | Self::Other(_) => false,
+        }
+    }
 }
 
 impl Pkcs11Key {
@@ -47,7 +60,7 @@ impl Pkcs11Key {
             if !fault.is_at_init(self.has_agreed()) {
                 if fault.is_transport() {
                     lease.end(fate_of(fault));
-                    self.connection.suspect();
+                    self.connection.lose();
                 } else {
                     lease.end(fate_of_rejected(fault));
                 }
@@ -71,6 +84,7 @@ impl Pkcs11Key {
         loop {
             let (handle, epoch) = self.handle()?;
             let lease = self.connection.checkout()?;
+            self.connection.begin();
             // The module may have been reinitialized in between: the number could be another
             // object's now. While the lease is held, it is not.
             if self.connection.epoch() == epoch {

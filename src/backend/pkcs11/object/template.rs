@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use crate::backend::KeyShape;
 use crate::jose::alg::{Curve, KeyAlgorithm, Purpose};
-use crate::jose::jwk::{PrivateParts, PublicKey};
+use crate::jose::jwk::{PrivateJwk, PrivateParts, PublicKey, RsaPublic};
 
 /// What a new key shall be.
 #[derive(Debug)]
@@ -132,76 +132,106 @@ impl Wanted<'_> {
         }
     }
 
-    /// The ways to create the private and the public object of a known key: what each adds to its
-    /// template. The private numbers are cleared by [`clear`].
-    pub(crate) fn creators(
-        &self,
-        public: &PublicKey,
-        private: &PrivateParts,
-    ) -> Vec<(Vec<Attribute>, Vec<Attribute>)> {
-        let objects = |key_type: KeyType| {
-            (
-                vec![Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::KeyType(key_type)],
-                vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(key_type)],
-            )
+    /// The ways to say what a known key is; as with [`Wanted::generators`], tokens do not agree.
+    pub(crate) fn forms(&self) -> Vec<Form> {
+        let KeyShape::Curve(curve) = self.shape else {
+            return vec![Form { key_type: KeyType::RSA, params: None }];
         };
-        match (public, private) {
-            (PublicKey::Rsa(rsa), PrivateParts::Rsa { d, p, q, dp, dq, qi }) => {
-                let (mut private, mut public) = objects(KeyType::RSA);
-                let halves = [
-                    Attribute::Modulus(rsa.n().to_vec()),
-                    Attribute::PublicExponent(rsa.e().to_vec()),
-                ];
-                public.extend(halves.clone());
-                private.extend(halves);
-                private.extend([
-                    Attribute::PrivateExponent(d.to_vec()),
-                    Attribute::Prime1(p.to_vec()),
-                    Attribute::Prime2(q.to_vec()),
-                    Attribute::Exponent1(dp.to_vec()),
-                    Attribute::Exponent2(dq.to_vec()),
-                    Attribute::Coefficient(qi.to_vec()),
-                ]);
-                vec![(private, public)]
-            }
-            (PublicKey::Point(point), PrivateParts::Scalar(scalar)) => {
-                let curve = point.curve();
-                let key_types = match curve {
-                    Curve::P256 | Curve::P384 | Curve::P521 => vec![KeyType::EC],
-                    Curve::Ed25519 => vec![KeyType::EC_EDWARDS],
-                    Curve::X25519 => vec![KeyType::EC_MONTGOMERY, KeyType::EC_EDWARDS],
-                };
-                let mut ways = Vec::new();
-                for key_type in key_types {
-                    for params in params_of(curve) {
-                        let (mut private, mut public) = objects(key_type);
-                        private.push(Attribute::EcParams(params.to_vec()));
-                        private.push(Attribute::Value(scalar.to_vec()));
-                        public.push(Attribute::EcParams(params.to_vec()));
-                        let point = super::octet_string(point.as_bytes());
-                        public.push(Attribute::EcPoint(point));
-                        ways.push((private, public));
-                    }
-                }
-                ways
-            }
-            _ => Vec::new(),
+        let key_types = match curve {
+            Curve::P256 | Curve::P384 | Curve::P521 => vec![KeyType::EC],
+            Curve::Ed25519 => vec![KeyType::EC_EDWARDS],
+            Curve::X25519 => vec![KeyType::EC_MONTGOMERY, KeyType::EC_EDWARDS],
+        };
+        let with_params = |key_type| {
+            params_of(curve).into_iter().map(move |params| Form { key_type, params: Some(params) })
+        };
+        key_types.into_iter().flat_map(with_params).collect()
+    }
+
+    /// The template of the private object of a known key.
+    pub(crate) fn known_private(
+        &self,
+        extras: Extras,
+        form: Form,
+        key: &PrivateJwk,
+    ) -> PrivateTemplate {
+        let mut template = PrivateTemplate(self.private(extras));
+        template.0.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
+        template.0.extend(form.attributes());
+        if let PublicKey::Rsa(rsa) = &key.public.key {
+            template.0.extend(rsa_halves(rsa));
         }
+        match &key.private {
+            PrivateParts::Rsa { d, p, q, dp, dq, qi } => template.0.extend([
+                Attribute::PrivateExponent(d.to_vec()),
+                Attribute::Prime1(p.to_vec()),
+                Attribute::Prime2(q.to_vec()),
+                Attribute::Exponent1(dp.to_vec()),
+                Attribute::Exponent2(dq.to_vec()),
+                Attribute::Coefficient(qi.to_vec()),
+            ]),
+            PrivateParts::Scalar(scalar) => template.0.push(Attribute::Value(scalar.to_vec())),
+        }
+        template
+    }
+
+    /// The template of the public object of a known key.
+    pub(crate) fn known_public(&self, form: Form, public: &PublicKey) -> Vec<Attribute> {
+        let mut template = self.public();
+        template.push(Attribute::Class(ObjectClass::PUBLIC_KEY));
+        template.extend(form.attributes());
+        match public {
+            PublicKey::Rsa(rsa) => template.extend(rsa_halves(rsa)),
+            PublicKey::Point(point) => {
+                template.push(Attribute::EcPoint(super::octet_string(point.as_bytes())));
+            }
+        }
+        template
     }
 }
 
-/// Clears the private numbers of a template.
-pub(crate) fn clear(template: &mut [Attribute]) {
-    for attribute in template {
-        match attribute {
-            Attribute::PrivateExponent(bytes)
-            | Attribute::Prime1(bytes)
-            | Attribute::Prime2(bytes)
-            | Attribute::Exponent1(bytes)
-            | Attribute::Exponent2(bytes)
-            | Attribute::Coefficient(bytes)
-            | Attribute::Value(bytes) => bytes.zeroize(),
-            _ => {}
+/// A way to say what a known key is: its type, and the parameters of its curve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    key_type: KeyType,
+    params: Option<&'static [u8]>,
+}
+
+impl Form {
+    fn attributes(self) -> impl Iterator<Item = Attribute> {
+        let params = self.params.map(|params| Attribute::EcParams(params.to_vec()));
+        [Attribute::KeyType(self.key_type)].into_iter().chain(params)
+    }
+}
+
+fn rsa_halves(rsa: &RsaPublic) -> [Attribute; 2] {
+    [Attribute::Modulus(rsa.n().to_vec()), Attribute::PublicExponent(rsa.e().to_vec())]
+}
+
+/// A template with private numbers, which are cleared when it is dropped.
+pub(crate) struct PrivateTemplate(Vec<Attribute>);
+
+impl std::ops::Deref for PrivateTemplate {
+    type Target = [Attribute];
+
+    fn deref(&self) -> &[Attribute] {
+        &self.0
+    }
+}
+
+impl Drop for PrivateTemplate {
+    fn drop(&mut self) {
+        for attribute in &mut self.0 {
+            match attribute {
+                Attribute::PrivateExponent(bytes)
+                | Attribute::Prime1(bytes)
+                | Attribute::Prime2(bytes)
+                | Attribute::Exponent1(bytes)
+                | Attribute::Exponent2(bytes)
+                | Attribute::Coefficient(bytes)
+                | Attribute::Value(bytes) => bytes.zeroize(),
+                _ => {}
+            }
         }
     }
 }

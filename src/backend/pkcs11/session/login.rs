@@ -28,8 +28,8 @@ impl Connection {
         let keystore = || self.name().to_owned();
         let latch = format!("{}\0{}\0{}", self.config.name, self.token.label, self.token.serial);
         // Held during the attempt, so that two threads do not both make one.
-        let mut pins = self.module.pins();
-        let attempts = pins.entry(latch).or_default();
+        let attempts = self.module.attempts(latch);
+        let mut attempts = lock(&attempts);
         if let Some(refused) = &attempts.refused {
             return Err(refused.clone());
         }

@@ -1,0 +1,151 @@
+//! The engine over memory keystores: which key a token reaches, and what is answered where none does.
+
+use std::sync::Arc;
+
+use hsm_jose::Error;
+use hsm_jose::backend::Keystore;
+use hsm_jose::backend::memory::MemoryKeystore;
+use hsm_jose::engine::{EncryptOptions, Engine, SignOptions};
+use hsm_jose::jose::alg::KeyAlgorithm;
+use hsm_jose::jose::base64url;
+use hsm_jose::jose::jwk::PublicJwk;
+use hsm_jose::jwe::Recipient;
+use hsm_jose::keyring::KeyringFile;
+use hsm_jose::keystores::Keystores;
+use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+use hsm_jose::policy::{Policy, Profile};
+
+struct World {
+    _directory: tempfile::TempDir,
+    keyring: KeyringFile,
+    keystores: Vec<Arc<dyn Keystore>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let keyring = KeyringFile::new(&directory.path().join("keyring.json"));
+        let keystores: Vec<Arc<dyn Keystore>> =
+            vec![Arc::new(MemoryKeystore::new("one")), Arc::new(MemoryKeystore::new("two"))];
+        Self { _directory: directory, keyring, keystores }
+    }
+
+    fn generate(&self, keystore: usize, name: &str, alg: &str) -> PublicJwk {
+        let key = KeyRequest {
+            name: name.to_owned(),
+            algs: vec![KeyAlgorithm::from_name(alg).unwrap()],
+            kid: None,
+            profile: Profile::Strict,
+        };
+        let request =
+            GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+        let entered = generate(&self.keyring, &*self.keystores[keystore], &request).unwrap();
+        entered.jwk().unwrap()
+    }
+
+    fn engine(&self, keystores: usize) -> Engine {
+        let open = self.keystores[..keystores].to_vec();
+        let keystores = Keystores::opened(open, false).unwrap();
+        let keyring = self.keyring.read().unwrap();
+        Engine::new(Policy::of(Profile::Strict), Vec::new(), &keyring, keystores).unwrap()
+    }
+}
+
+fn encrypted(engine: &Engine, jwk: &PublicJwk, kid: Option<&str>) -> String {
+    let jwk = PublicJwk { kid: kid.map(str::to_owned), ..jwk.clone() };
+    let recipients = [Recipient::new(jwk).unwrap()];
+    engine.encrypt(&recipients, &EncryptOptions::default(), b"content").unwrap()
+}
+
+fn code(outcome: Result<impl Sized, Error>) -> &'static str {
+    outcome.map_or_else(|error| error.code(), |_| "done")
+}
+
+#[test]
+fn a_token_reaches_the_key_that_its_kid_names_and_no_other() {
+    let world = World::new();
+    let enc = world.generate(0, "partner-enc", "ECDH-ES+A256KW");
+    let other = world.generate(0, "other-enc", "ECDH-ES");
+    let sig = world.generate(0, "issuer-sig", "ES256");
+    let engine = world.engine(2);
+    engine.connect().unwrap();
+
+    let token = encrypted(&engine, &enc, enc.kid.as_deref());
+    let decrypted = engine.decrypt(token.as_bytes(), None).unwrap();
+    assert_eq!((decrypted.plaintext.as_bytes(), &*decrypted.key), (&b"content"[..], "partner-enc"));
+    assert!(engine.decrypt(token.as_bytes(), Some("partner-enc")).is_ok());
+    assert_eq!(code(engine.decrypt(token.as_bytes(), Some("other-enc"))), "policy");
+
+    let refused = [
+        (None, "done"),
+        (Some("../../etc/passwd"), "key_not_found"),
+        (sig.kid.as_deref(), "policy"),
+        (other.kid.as_deref(), "policy"),
+    ];
+    for (kid, expected) in refused {
+        let token = encrypted(&engine, &enc, kid);
+        assert_eq!(code(engine.decrypt(token.as_bytes(), None)), expected, "{kid:?}");
+    }
+}
+
+#[test]
+fn more_than_four_keys_that_fit_must_be_told_apart_by_name() {
+    let world = World::new();
+    let jwks: Vec<_> = (0..5).map(|n| world.generate(0, &format!("enc-{n}"), "ECDH-ES")).collect();
+    let engine = world.engine(1);
+    let token = encrypted(&engine, &jwks[4], None);
+    assert_eq!(code(engine.decrypt(token.as_bytes(), None)), "key_ambiguous");
+    assert_eq!(code(engine.decrypt(token.as_bytes(), Some("enc-4"))), "done");
+    assert_eq!(code(engine.decrypt(token.as_bytes(), Some("enc-3"))), "decryption_failed");
+    assert_eq!(code(engine.decrypt(token.as_bytes(), Some("nobody"))), "key_not_found");
+}
+
+#[test]
+fn a_keystore_that_is_gone_does_not_keep_the_others_from_opening_a_token() {
+    let world = World::new();
+    let here = world.generate(0, "here", "ECDH-ES");
+    let gone = world.generate(1, "gone", "ECDH-ES");
+    let engine = world.engine(1);
+    assert_eq!(code(engine.decrypt(encrypted(&engine, &here, None).as_bytes(), None)), "done");
+    assert_eq!(code(engine.decrypt(encrypted(&engine, &gone, None).as_bytes(), None)), "config");
+    assert_eq!(code(engine.connect()), "config");
+}
+
+#[test]
+fn a_key_signs_with_its_own_algorithm_only() {
+    let world = World::new();
+    world.generate(0, "issuer-sig", "ES256");
+    world.generate(0, "partner-enc", "ECDH-ES");
+    let engine = world.engine(1);
+    let sign = |key: &str, alg: Option<&str>| {
+        let alg = alg.and_then(hsm_jose::jose::alg::SignatureAlgorithm::from_name);
+        engine.sign(key, &SignOptions { alg, ..Default::default() }, b"payload")
+    };
+    let token = sign("issuer-sig", None).unwrap();
+    let header = base64url::decode(token.split('.').next().unwrap().as_bytes()).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    assert_eq!(header["alg"], "ES256");
+    assert_eq!(code(sign("issuer-sig", Some("PS256"))), "usage");
+    assert_eq!(code(sign("partner-enc", None)), "usage");
+    assert_eq!(code(sign("nobody", None)), "key_not_found");
+}
+
+#[test]
+fn production_takes_no_memory_keystore() {
+    let keystores: Vec<Arc<dyn Keystore>> = vec![Arc::new(MemoryKeystore::new("one"))];
+    assert_eq!(code(Keystores::opened(keystores, true)), "config");
+}
+
+#[test]
+fn an_unknown_context_is_told_with_those_there_are() {
+    let engine = World::new().engine(1);
+    let error = engine.open("id_token", b"x").unwrap_err();
+    assert_eq!(error.code(), "usage");
+    assert!(error.to_string().contains("none is configured"), "{error}");
+}
+
+#[test]
+fn engines_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+}
