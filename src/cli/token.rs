@@ -79,7 +79,7 @@ impl Args {
                 return Ok(Report::new(text, json(false)).with_note(note));
             }
             Some(pinned) if !self.replace && !self.dry_run => {
-                return Err(Error::Check(format!(
+                return Err(Error::Config(format!(
                     "the parent key of the TPM is {found}, and {pinned} is pinned: it was cleared, \
                      it is another TPM, or something stands in for it; --replace pins the new one"
                 )));
