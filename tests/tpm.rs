@@ -353,6 +353,25 @@ fn twenty_keys_and_eight_threads_share_three_slots() {
 }
 
 #[test]
+fn what_another_user_of_the_tpm_has_flushed_is_loaded_again() {
+    let tpm = Swtpm::start();
+    let keystore = open_without_auth(&tpm);
+    let keys: Vec<_> = (0..5).map(|_| signing(&keystore)).collect();
+    for kind in ["--transient-object", "--loaded-session"] {
+        for turn in 0..keys.len() {
+            for key in &keys {
+                sign(&**key).unwrap();
+            }
+            tpm.tool("tpm2_flushcontext", &[kind]);
+            sign(&*keys[turn]).unwrap();
+        }
+    }
+    drop((keys, keystore));
+    assert_eq!(tpm.tool("tpm2_getcap", &["handles-transient"]).trim(), "");
+    assert_eq!(tpm.tool("tpm2_getcap", &["handles-loaded-session"]).trim(), "");
+}
+
+#[test]
 fn a_tpm_that_was_restarted_is_used_again() {
     let mut tpm = Swtpm::start();
     let keystore = open_without_auth(&tpm);

@@ -11,8 +11,8 @@ use crate::backend::BackendError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     command: &'static str,
-    /// The command was TPM2_ContextLoad: what it takes was never outside this process.
-    is_context_load: bool,
+    /// The command takes nothing but a context or a handle of ours.
+    is_housekeeping: bool,
     code: Code,
 }
 
@@ -45,12 +45,16 @@ impl Fault {
                 .map_or(Code::Binding("a code that the binding does not tell"), Code::Native),
             Error::WrapperError(_) => Code::Binding("the binding refuses the parameters or answer"),
         };
-        Self { command, is_context_load: command == "TPM2_ContextLoad", code }
+        Self {
+            command,
+            is_housekeeping: matches!(command, "TPM2_ContextLoad" | "TPM2_FlushContext"),
+            code,
+        }
     }
 
     /// The answer makes no sense.
     pub(super) const fn nonsense(command: &'static str, what: &'static str) -> Self {
-        Self { command, is_context_load: false, code: Code::Binding(what) }
+        Self { command, is_housekeeping: false, code: Code::Binding(what) }
     }
 
     /// Returns the TPM's code without the numbers of parameter, handle or session; `None` if it
@@ -84,9 +88,9 @@ impl Fault {
             || self.is_stale_context()
     }
 
-    /// Returns whether a context that the TPM has saved is of before its restart.
+    /// Returns whether a context or a handle of ours is of before a restart of the TPM.
     const fn is_stale_context(self) -> bool {
-        self.is_context_load && matches!(self.tpm_code(), Some(code) if code & 0xf00 == 0)
+        self.is_housekeeping && matches!(self.tpm_code(), Some(code) if code & 0xf00 == 0)
     }
 
     /// Returns whether the context of tpm2-tss gave up, rather than the way to the TPM.
@@ -134,11 +138,13 @@ impl Fault {
     pub(super) fn is_of_device(self) -> bool {
         let is_warning = self.tpm_code().is_some_and(|code| code & 0x900 == 0x900);
         // TPM_RC_AUTH_TYPE, AUTH_MISSING, POLICY, AUTH_UNAVAILABLE, REBOOT, UNBALANCED,
-        // TPM_RC_HANDLE, NONCE, POLICY_FAIL.
-        let is_session =
-            matches!(self.tpm_code(), Some(0x124..=0x126 | 0x12f..=0x131 | 0x8b | 0x8f | 0x9d));
+        // TPM_RC_HANDLE, and every code that comes with the number of a session.
+        let is_named = matches!(self.tpm_code(), Some(0x124..=0x126 | 0x12f..=0x131 | 0x8b));
+        let is_session = matches!(self.code, Code::Native(code) if code & 0x8c0 == 0x880)
+            && self.tpm_code().is_some_and(|code| code & FORMAT_ONE != 0);
         self.is_transport()
             || is_warning
+            || is_named
             || is_session
             || self.is_auth()
             || matches!(self.code, Code::Binding(_))
@@ -296,8 +302,20 @@ mod tests {
         for code in [0x101, 0x095, 0x1c4, 0x084, 0x1e7, 0x2d2] {
             assert!(!fault(code).is_of_device(), "{code:x}");
         }
-        for code in [0x98e, 0x9a2, 0x921, 0x910, 0x918, 0x902, 0x18b, 0x100, 0x000a_000a, 0x7_001b]
-        {
+        for code in [
+            0x98e,
+            0x9a2,
+            0x921,
+            0x910,
+            0x918,
+            0x902,
+            0x18b,
+            0x982,
+            0x99d,
+            0x100,
+            0x000a_000a,
+            0x7_001b,
+        ] {
             assert!(fault(code).is_of_device(), "{code:x}");
         }
         assert!(fault(0x000a_000a).is_transport() && fault(0x0007_0007).is_transport());

@@ -7,6 +7,7 @@
 //! | `object`, `make` | key files and public areas: finding, judging, making and destroying keys |
 //! | `scheme` | what an operation is in TPM 2.0, and what a key is bound to |
 //! | `key` | one private key: the operations of the seam |
+//! | `identity`, `parent` | what the TPM says of itself, and by what it is known |
 //! | `fault` | what a code of the TPM means |
 //!
 //! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
@@ -28,10 +29,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
-use tss_esapi::constants::{CapabilityType, PropertyTag};
+use tss_esapi::constants::CapabilityType;
 use tss_esapi::handles::{PersistentTpmHandle, TpmHandle};
 use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::resource_handles::Provision;
@@ -49,15 +49,18 @@ use super::{
 
 mod context;
 mod fault;
+mod identity;
 mod key;
 mod make;
 mod object;
+mod parent;
 mod scheme;
 mod tcti;
 
+pub use parent::{ParentName, ParentNameError};
 pub use tcti::{Tcti, TctiError};
 
-use context::{Device, Live, Lockout, Trouble, lock};
+use context::{Device, Live, Trouble, lock};
 use fault::Fault;
 use key::TpmKey;
 use object::keyfile::KeyFile;
@@ -83,15 +86,6 @@ pub struct TpmConfig {
     /// device between us and the TPM can put a key of its own in its place.
     pub parent_name: Option<ParentName>,
 }
-
-/// The name of a parent key: the hash of its public area, by which it is told from any other.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ParentName(Vec<u8>);
-
-/// The text is not a name: `000b` and 64 hexadecimal digits of SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a parent key is 000b and the 64 hexadecimal digits of a SHA-256 digest")]
-pub struct ParentNameError;
 
 /// A TPM 2.0.
 pub struct TpmKeystore {
@@ -242,41 +236,6 @@ impl TpmKeystore {
     fn not_found(&self, locator: &Locator) -> BackendError {
         BackendError::NotFound { keystore: self.shared.name.clone(), locator: locator.clone() }
     }
-
-    fn warnings(&self, lockout: Lockout) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.shared.pinned.is_none() {
-            warnings.push(
-                "parent_name is not pinned: a device between us and the TPM can stand in for it; \
-                 `hsm-jose token pin` writes it"
-                    .to_owned(),
-            );
-        }
-        if self.tcti.is_raw_device() {
-            warnings.push("the TCTI has no resource manager: use device:/dev/tpmrm0".to_owned());
-        }
-        if lockout.is_locked {
-            warnings.push(format!(
-                "the TPM is in lockout: it takes no authorization of protected keys; a failure is \
-                 forgotten every {} s, and `tpm2_dictionarylockout --clear-lockout` clears them",
-                lockout.interval
-            ));
-        } else if lockout.failures > 0 {
-            warnings.push(format!(
-                "the TPM counts {} failed authorizations and locks at {}; a power loss or a kill \
-                 after a protected key was used counts as one, a shutdown does not",
-                lockout.failures, lockout.max_failures
-            ));
-        }
-        if std::env::var("TSS2_LOG").map_or(true, |value| value != "all+none") {
-            warnings.push(
-                "TSS2_LOG is not \"all+none\": tpm2-tss writes to stderr at every error, also at \
-                 those that a token causes"
-                    .to_owned(),
-            );
-        }
-        warnings
-    }
 }
 
 impl Keystore for TpmKeystore {
@@ -285,28 +244,7 @@ impl Keystore for TpmKeystore {
     }
 
     fn describe(&self) -> Result<DeviceInfo, BackendError> {
-        let (device, lockout) = self.shared.run(|live| Ok((identity(live)?, live.lockout()?)))?;
-        let (parent, is_pinned) = self.parent_name()?;
-        let is_simulator = self.tcti.is_simulator() || device.model.starts_with("SW");
-        let pinned = if is_pinned { "pinned" } else { "not pinned" };
-        Ok(DeviceInfo {
-            kind: "tpm",
-            software: is_simulator,
-            details: vec![
-                format!("parent {parent}, {pinned}"),
-                format!(
-                    "lockout: {}, {} of {} failures, one is forgotten every {} s",
-                    if lockout.is_locked { "yes" } else { "no" },
-                    lockout.failures,
-                    lockout.max_failures,
-                    lockout.interval
-                ),
-                "unclean stops of the TPM count as failures while a protected key is in use"
-                    .to_owned(),
-            ],
-            warnings: self.warnings(lockout),
-            ..device
-        })
+        identity::describe(&self.shared, &self.tcti)
     }
 
     fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError> {
@@ -474,41 +412,6 @@ impl Shared {
     }
 }
 
-impl ParentName {
-    /// Returns the bytes: the hash algorithm, then the digest.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl FromStr for ParentName {
-    type Err = ParentNameError;
-
-    fn from_str(text: &str) -> Result<Self, ParentNameError> {
-        let digits = text.as_bytes();
-        if digits.len() != 68 || !text.starts_with("000b") {
-            return Err(ParentNameError);
-        }
-        let byte = |pair: &[u8]| {
-            let nibble = |digit: u8| char::from(digit).to_digit(16).ok_or(ParentNameError);
-            Ok((nibble(pair[0])? * 16 + nibble(pair[1])?) as u8)
-        };
-        digits.chunks_exact(2).map(byte).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl fmt::Display for ParentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ParentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ParentName({self})")
-    }
-}
-
 impl fmt::Debug for TpmKeystore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TpmKeystore")
@@ -563,40 +466,4 @@ fn evict(live: &mut Live, number: u32) -> Result<(), Fault> {
         let persistent = Persistent::Persistent(PersistentTpmHandle::new(number)?);
         context.evict_control(Provision::Owner, handle, persistent).map(|_| ())
     })
-}
-
-/// Reads who made the TPM.
-fn identity(live: &mut Live) -> Result<DeviceInfo, Fault> {
-    let mut number = |tag| Ok::<u32, Fault>(live.property(tag)?.unwrap_or_default());
-    let manufacturer = number(PropertyTag::Manufacturer)?;
-    let mut model = Vec::new();
-    for tag in [
-        PropertyTag::VendorString1,
-        PropertyTag::VendorString2,
-        PropertyTag::VendorString3,
-        PropertyTag::VendorString4,
-    ] {
-        model.push(number(tag)?);
-    }
-    let firmware = (number(PropertyTag::FirmwareVersion1)?, number(PropertyTag::FirmwareVersion2)?);
-    let revision = number(PropertyTag::Revision)?;
-    Ok(DeviceInfo {
-        manufacturer: text(&[manufacturer]),
-        model: text(&model),
-        version: format!(
-            "firmware {:x}.{:x}, revision {}.{:02}",
-            firmware.0,
-            firmware.1,
-            revision / 100,
-            revision % 100
-        ),
-        ..DeviceInfo::default()
-    })
-}
-
-/// Reads the characters that a TPM packs into numbers.
-fn text(numbers: &[u32]) -> String {
-    let bytes = numbers.iter().flat_map(|number| number.to_be_bytes());
-    let text: String = bytes.filter(|byte| (b' '..=b'~').contains(byte)).map(char::from).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
