@@ -41,9 +41,8 @@ session() {
     hsm-jose jwks >issuers.json.new
     mv -- issuers.json.new issuers.json
 
-    title "What ran where, from the trace of the engine (-vv)"
-    printf 'Each process first proves by known answers what the token does with a key, by trying it;\n'
-    printf 'the last lines before a result are the operation that made it.\n'
+    title "What ran where, from the trace of the engine (-v)"
+    printf 'Left out: the known answers with which each process first finds out what a key does.\n'
 
     printf '{"sub":"alice","name":"Alice Example"}' >claims.json
     round partner-rsa

@@ -186,6 +186,9 @@ fn errors_have_their_exit_status_and_code() {
     let (status, error) = place.error(&["key", "generate", "x", "--alg", "ES256"]);
     assert_eq!((status, &error["code"]), (2, &"config".into()));
     assert!(error["message"].as_str().unwrap().contains("software token"), "{error}");
+    let (status, error) = place.error(&["bench"]);
+    assert_eq!((status, &error["code"]), (2, &"usage".into()));
+    assert!(error["message"].as_str().unwrap().contains("makes keys in the token"), "{error}");
     common::write_pin(&place.path("wrong"), "0000", 0o600);
     with("\"main\"", "\"refused\"");
     let refused = fs::read_to_string(place.path("hsm-jose.toml")).unwrap();

@@ -133,6 +133,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("jwe_enc = [\"A256GCM\"]", "jwe_enc = [\"a256gcm\"]", "\"a256gcm\" is not a JWE enc"),
         ("jwe(jws)", "jws(jwe)", "23:11: unknown variant"),
         ("skew    = 60", "skew = -1", "24:8: "),
+        ("skew    = 60", "skew = 601", "24:8: skew is at most 600 seconds"),
         ("size    = 65536", "size = 0", "26:8: size is in bytes"),
         ("issuer   = \"https://issuer.example\"\n", "", "27:1: issuer is missing here"),
         ("sign     = \"issuer-sig\"", "sign = \"a/b\"", "30:8: \"a/b\" cannot name a key"),
@@ -254,4 +255,11 @@ fn a_tpm_keystore_is_read_and_what_is_wrong_said() {
         let error = parse(&good.replace(from, to)).expect_err(to).to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let error = Config::load(Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(error.code(), "config");
+    assert!(error.to_string().contains("/dev/zero has more than"), "{error}");
 }

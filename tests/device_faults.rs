@@ -172,6 +172,48 @@ fn a_device_that_was_away_meanwhile_has_not_rejected_a_token() {
     keystore.destroy(&locator).expect("destroyed");
 }
 
+/// A device that forgets to end a refused decryption: its sessions are replaced, and closed.
+#[test]
+fn no_session_is_left_behind() {
+    let place = place();
+    let mut balance = 0;
+    let count = || {
+        let calls = place.faulty.calls();
+        let count = |name| calls.iter().filter(|call| *call == name).count() as i64;
+        count("C_OpenSession") - count("C_CloseSession")
+    };
+    let keystore = open(&place, "forgetful", "main");
+    let (locator, _) = generate(&keystore, RSA, OAEP);
+    drop(keystore);
+    for round in 0..20 {
+        place.faulty.set(&["fail C_Decrypt CKR_GENERAL_ERROR 2"]);
+        let keystore = open(&place, "forgetful again", "main");
+        let key = keystore.find(&locator).expect("found");
+        // The known answer, and the ciphertext that shows what a rejection does.
+        assert!(key.support(OAEP).expect("an answer").is_available());
+        balance += count();
+        place.faulty.set(&["fail C_Decrypt CKR_GENERAL_ERROR"]);
+        let public = key.info().public.clone().expect("a public half");
+        let sent = common::send(&public, KeyManagement::RsaOaep, ENC);
+        let request = common::request(&sent, KeyManagement::RsaOaep);
+        for _ in 0..=round % 6 {
+            let answer = key.unwrap_cek(&request, ENC);
+            assert!(matches!(answer, Err(BackendError::Rejected)), "{answer:?}");
+            key.confirm_alive().expect("alive");
+        }
+        drop((key, keystore));
+        let since = Instant::now();
+        while balance + count() != 0 {
+            assert!(since.elapsed() < Duration::from_secs(5), "{}", balance + count());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        balance = 0;
+    }
+    place.faulty.set(&[]);
+    let keystore = open(&place, "remembering", "main");
+    keystore.destroy(&locator).expect("destroyed");
+}
+
 #[test]
 fn a_full_token_is_not_asked_without_a_pause() {
     let place = place();

@@ -173,8 +173,6 @@ fn a_generated_key_is_active_under_its_thumbprint() {
     assert_eq!(found.kid, found.version.public.as_ref().unwrap().key.thumbprint());
     assert_eq!(found.version.provenance, Provenance::Generated);
     assert!(!found.version.kid_given);
-    assert_eq!(keyring.serving(found.kid, Purpose::Sign).unwrap().key.name, "sig");
-    assert!(keyring.serving(found.kid, Purpose::Decrypt).is_err());
     assert!(keyring.active("sig", Purpose::Decrypt).unwrap_err().to_string().contains("purpose"));
     let jwk = entered.jwk().unwrap().to_members();
     assert_eq!((&jwk["use"], &jwk["alg"]), (&"sig".into(), &"ES256".into()));
@@ -406,7 +404,8 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
     let entered = bench.import(&request).unwrap();
     assert_eq!(entered.outcome, Outcome::Entered);
     let keyring = bench.file().read().unwrap();
-    let found = keyring.serving("mine", Purpose::Decrypt).unwrap();
+    let found = keyring.active("k", Purpose::Decrypt).unwrap();
+    assert_eq!(found.kid, "mine");
     assert_eq!(found.version.provenance, Provenance::Imported);
     assert_eq!(found.version.waiver.as_deref(), Some("migration 7"));
     assert!(found.version.kid_given);
@@ -416,12 +415,39 @@ fn an_imported_key_keeps_its_kid_and_says_that_it_was_outside() {
     // What the keyring would refuse never gets into the device.
     let (in_device, keyring) = (bench.keys_in_device(), bench.file().read().unwrap());
     let twice = usage(bench.import(&known_key("k2", &["ECDH-ES"])).unwrap_err());
-    assert!(twice.contains("in the keyring already, as k"), "{twice}");
+    assert!(twice.contains("already: it is key k"), "{twice}");
     let mut same_kid = new_key("k3", &["ES256"]);
     same_kid.key.kid = Some("mine".to_owned());
     let same_kid = usage(bench.generate(&same_kid).unwrap_err());
     assert!(same_kid.contains("\"mine\" is that of key k"), "{same_kid}");
     assert_eq!((bench.keys_in_device(), bench.file().read().unwrap()), (in_device, keyring));
+}
+
+#[test]
+fn key_ops_of_a_jwk_count_as_its_use_does() {
+    let with = |operations: &str| {
+        let jwk = EC_JWK.replace("\"use\":\"enc\"", &format!("\"key_ops\":{operations}"));
+        PrivateJwk::parse(jwk.as_bytes()).unwrap()
+    };
+    for (operations, alg, is_taken) in [
+        (r#"["deriveBits"]"#, "ECDH-ES", true),
+        (r#"["sign", "deriveKey"]"#, "ECDH-ES", true),
+        ("[]", "ECDH-ES", true),
+        (r#"["sign"]"#, "ECDH-ES", false),
+        (r#"["deriveBits"]"#, "ES256", false),
+        (r#"["sign", "verify"]"#, "ES256", true),
+    ] {
+        let bench = Bench::new(None);
+        let request = ImportRequest { private: with(operations), ..known_key("k", &[alg]) };
+        match bench.import(&request) {
+            Ok(_) => assert!(is_taken, "{operations} {alg}"),
+            Err(error) => {
+                assert!(!is_taken, "{operations} {alg}: {error}");
+                assert!(usage(error).contains("key_ops"));
+                assert_eq!(bench.keys_in_device(), 0);
+            }
+        }
+    }
 }
 
 #[test]

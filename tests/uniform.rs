@@ -172,7 +172,7 @@ fn a_device_sees_no_more_of_an_encrypted_key_than_can_be_right() {
         let parts = Parts::sealed(&jwk, alg, ContentEncryption::A256Gcm, b"plaintext");
         let configuration = place.configuration();
         place.configure(&configuration.replace(softhsm.to_str().expect("UTF-8"), spy));
-        for (len, seen) in [(255, 255), (256, 256), (257, 257), (1 << 20, 257)] {
+        for len in [255, 256, 257, 1 << 20] {
             let token = place.write("token", parts.with(|it| it.encrypted_key = vec![0x41; len]));
             let log = place.path("spy.log");
             let _ = std::fs::remove_file(&log);
@@ -185,7 +185,7 @@ fn a_device_sees_no_more_of_an_encrypted_key_than_can_be_right() {
             assert_eq!(output.status.code(), Some(3));
             let log = std::fs::read_to_string(&log).expect("the log");
             let last = log.lines().rfind(|line| line.contains("[in] pEncryptedData[")).expect("it");
-            assert!(last.ends_with(&format!(" / {seen}")), "{alg}: {len}: {last}");
+            assert!(last.ends_with(" / 256"), "{alg}: {len}: {last}");
         }
         place.configure(&configuration);
     }

@@ -25,10 +25,13 @@ const PAYLOAD_LEN: usize = 300;
 /// Makes four keys in the token (RSA-2048 and P-256), runs for each operation the bare native calls
 /// and the engine in turns of 50 ms, and destroys the keys. Prints the median rate of each and the
 /// median ratio of neighbouring turns: the ratio holds where the machine is shared and the rates
-/// do not.
+/// do not. Not in production.
+///
+/// A run that is interrupted (Ctrl-C) leaves its keys in the token, labelled hsm-jose-bench:
+/// `hsm-jose doctor` lists them as unknown-key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose bench --seconds 5")]
-pub struct Args {
+pub(super) struct Args {
     /// The keystore [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     keystore: Option<String>,
@@ -53,6 +56,13 @@ struct Row {
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
+        if setup.config.is_production() {
+            return Err(Error::Usage(
+                "a measurement makes keys in the token, and environment = \"production\" refuses it: \
+                 measure with a configuration of the test environment"
+                    .into(),
+            ));
+        }
         let name = self.keystore.as_deref().map_or_else(|| setup.keystores.only(), Ok)?;
         let Some(KeystoreConfig::Pkcs11(settings)) = setup.config.keystores.get(name) else {
             return Err(Error::Usage(format!(

@@ -93,7 +93,7 @@ impl Findings<'_> {
                 match fs::metadata(path) {
                     Err(error) => self.add(&at, format!("PIN file {}: {error}", path.display())),
                     Ok(_) => {
-                        if others_can_read(path) {
+                        if input::others_mode(path).is_some() {
                             let shown = path.display();
                             self.add(&at, format!("others can read PIN file {shown}: chmod 600"));
                         }
@@ -217,11 +217,6 @@ impl Findings<'_> {
             }
         }
     }
-}
-
-fn others_can_read(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
 }
 
 fn place(config: &Config, at: &str) -> String {

@@ -7,24 +7,25 @@ use zeroize::Zeroizing;
 
 use super::{Report, Setup, input, key};
 use crate::backend::CekPlacement;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::jose::base64url;
 
 /// Decrypt a JWE with the key its kid names
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose decrypt message.jwe > message.txt")]
-pub struct Args {
+pub(super) struct Args {
     /// The key of a token that names none; it contradicts none that does
     #[arg(long, value_name = "NAME")]
-    pub key: Option<String>,
-    /// The JWE, in any serialization [default: stdin]
-    pub file: Option<PathBuf>,
+    key: Option<String>,
+    /// The JWE, in the compact serialization [default: stdin]
+    file: Option<PathBuf>,
 }
 
 impl Args {
-    pub(super) fn run(&self, setup: Setup) -> Result<Report> {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
         let token = input::read_token(self.file.as_deref())?;
-        let engine = setup.engine()?;
+        let engine = Engine::without_contexts(&setup.config)?;
         let decrypted = engine.decrypt(&token, self.key.as_deref())?;
         let plaintext = decrypted.plaintext.as_bytes();
         let json = json!({

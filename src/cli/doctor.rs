@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Ask every keystore whether it is there and what it does, and check every key
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose doctor")]
-pub struct Args {}
+pub(super) struct Args {}
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {

@@ -54,14 +54,19 @@ fn read_or(
 
 /// Returns a remark if others than the owner can read the file, which holds a secret.
 pub(crate) fn remark_on_access(path: &Path) -> Option<String> {
-    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
-    (mode & 0o077 != 0).then(|| {
+    others_mode(path).map(|mode| {
         format!(
             "others can read {} (mode {mode:04o}), which holds a private key: \
              chmod 600 it, and remove it once it is no longer needed",
             path.display()
         )
     })
+}
+
+/// Returns the mode of a file that is open to others than its owner.
+pub(crate) fn others_mode(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    (mode & 0o077 != 0).then_some(mode)
 }
 
 /// Reads a token; white space around it is not part of it.

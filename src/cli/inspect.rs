@@ -11,9 +11,9 @@ use crate::jose::inspect::inspect;
 /// Show a token's header, sizes and SHA-256; never its payload, with no key and no device
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose inspect token.jwt")]
-pub struct Args {
+pub(super) struct Args {
     /// The token [default: stdin]
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
 }
 
 impl Args {

@@ -1,6 +1,6 @@
 //! The command line: one file per command, named after it.
 //!
-//! A command takes the [`Setup`] and answers a [`Report`]; nothing reaches stdout before it is
+//! A command takes the `Setup` and answers a `Report`; nothing reaches stdout before it is
 //! known to be good.
 
 use std::ffi::OsString;
@@ -13,29 +13,27 @@ use tracing_subscriber::EnvFilter;
 use crate::error::Result;
 
 #[cfg(feature = "pkcs11")]
-pub mod bench;
-pub mod decrypt;
-pub mod doctor;
-pub mod encrypt;
-pub mod inspect;
-pub mod open;
-pub mod policy;
-pub mod seal;
-pub mod sign;
-pub mod verify;
-
+mod bench;
 mod config;
+mod decrypt;
+mod doctor;
+mod encrypt;
 mod input;
+mod inspect;
 mod jwks;
 mod key;
+mod open;
 mod output;
+mod policy;
+mod seal;
 mod setup;
+mod sign;
 mod token;
 mod value;
+mod verify;
 
-pub use output::Report;
-pub use setup::Setup;
-pub use value::Format;
+use output::Report;
+use setup::Setup;
 
 const GLOBAL: &str = "Options of every command";
 
@@ -109,11 +107,11 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Key(command) => command.run(&setup()?),
         Command::Jwks(args) => args.run(&setup()?),
         Command::Encrypt(args) => args.run(&setup()?),
-        Command::Decrypt(args) => args.run(setup()?),
-        Command::Sign(args) => args.run(setup()?),
+        Command::Decrypt(args) => args.run(&setup()?),
+        Command::Sign(args) => args.run(&setup()?),
         Command::Verify(args) => args.run(&setup()?),
-        Command::Seal(args) => args.run(setup()?),
-        Command::Open(args) => args.run(setup()?),
+        Command::Seal(args) => args.run(&setup()?),
+        Command::Open(args) => args.run(&setup()?),
         Command::Inspect(args) => args.run(),
         Command::Doctor(args) => args.run(&setup()?),
         #[cfg(feature = "pkcs11")]

@@ -5,24 +5,25 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Report, Setup, input};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::jwt::Opened;
 
 /// Take a token of a context: decrypt it, verify it, and write its claims
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose open --context id_token token.jwt > claims.json")]
-pub struct Args {
+pub(super) struct Args {
     /// The context: what the token is
     #[arg(long, value_name = "NAME")]
-    pub context: String,
+    context: String,
     /// The token [default: stdin]
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
 }
 
 impl Args {
-    pub(super) fn run(&self, setup: Setup) -> Result<Report> {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
         let token = input::read_token(self.file.as_deref())?;
-        let (engine, _) = setup.engine_with_contexts()?;
+        let engine = Engine::from_config(&setup.config)?;
         let opened = engine.open(&self.context, &token)?;
         let (verified, header, key) = match &opened {
             Opened::Verified(verified) => {

@@ -18,20 +18,20 @@ const FOUND: u8 = 7;
 
 /// The result of a command, known to be good.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// What stdout gets without `--json`, byte for byte.
-    pub text: Zeroizing<Vec<u8>>,
+    pub(crate) text: Zeroizing<Vec<u8>>,
     /// What stdout gets with `--json`; `schema` is added.
-    pub json: Map<String, Value>,
+    pub(crate) json: Map<String, Value>,
     /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// A check found something: exit status 7.
-    pub found: bool,
+    pub(crate) found: bool,
 }
 
 impl Report {
     /// Makes a report of a text that ends in a newline, and the members of its JSON form.
-    pub fn new(text: impl Into<String>, json: Value) -> Self {
+    pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
         let mut text = text.into();
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -45,7 +45,7 @@ impl Report {
 
     /// Makes a report of a token: just its octets, since other tools take a line's end for a part
     /// of it; a terminal gets the line's end.
-    pub fn token(token: String, json: Value) -> Self {
+    pub(crate) fn token(token: String, json: Value) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
         let mut report = Self::new("", json);
         report.text = Zeroizing::new(token.into_bytes());
@@ -57,7 +57,7 @@ impl Report {
 
     /// Adds a remark.
     #[must_use]
-    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }

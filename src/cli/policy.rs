@@ -13,7 +13,7 @@ use crate::policy::{Context, refuse_confusable};
 
 /// What policy allows
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Tell what a context allows, and why a token would be refused
     #[command(after_help = "Example:\n  hsm-jose policy explain --context id_token token.jwt")]
     Explain(ExplainArgs),
@@ -21,12 +21,12 @@ pub enum Command {
 
 /// Arguments of `policy explain`.
 #[derive(Debug, clap::Args)]
-pub struct ExplainArgs {
+pub(super) struct ExplainArgs {
     /// The context [default: what commands outside a context take]
     #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
+    context: Option<String>,
     /// A token to judge by its header [default: stdin, if it is not empty]
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
 }
 
 impl Command {

@@ -5,33 +5,33 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Report, Setup, input};
-use crate::engine::load;
+use crate::engine::{Engine, load};
 use crate::error::Result;
 use crate::jwt::Claims;
 
 /// Make a token of a context: sign the claims, then encrypt them to the recipient
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose seal --context id_token --to partner claims.json")]
-pub struct Args {
+pub(super) struct Args {
     /// The context: what the token is
     #[arg(long, value_name = "NAME")]
-    pub context: String,
+    context: String,
     /// A registered recipient, or a file with its JWK or JWK Set
     #[arg(long, value_name = "WHO")]
-    pub to: String,
+    to: String,
     /// The claims, a JSON object [default: stdin]
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
 }
 
 impl Args {
-    pub(super) fn run(&self, setup: Setup) -> Result<Report> {
+    pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
         let claims = input::read_content(self.file.as_deref())?;
-        let (engine, config) = setup.engine_with_contexts()?;
+        let engine = Engine::from_config(&setup.config)?;
         // An unknown context is the first thing to say, and a device the last to ask.
         let context = engine.context(&self.context)?;
         let recipient = match context.nesting.is_encrypted() {
-            true => load::recipient(&config, &self.to)?,
-            false => load::audience_of(&config, &self.to)?,
+            true => load::recipient(&setup.config, &self.to)?,
+            false => load::audience_of(&setup.config, &self.to)?,
         };
         let claims = Claims::parse(&claims[..])?;
         let audience = recipient.audience.as_deref();

@@ -7,7 +7,7 @@ use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, Si
 
 /// How a JWE or JWS is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Dots and base64url
     #[default]
     Compact,

@@ -18,6 +18,10 @@ use crate::secret::PinSource;
 /// Sessions of a keystore at once: one for each core of a common server.
 const DEFAULT_SESSIONS: usize = 8;
 
+/// The most clock skew that a context tolerates, in seconds: RFC 7519 section 4.1.4 means a few
+/// minutes, and clocks that are further apart are to be set, not tolerated.
+const MAX_SKEW: u64 = 600;
+
 /// The text of a configuration and where it is from.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
@@ -210,6 +214,9 @@ fn context(
     let nesting = settings.nesting;
     if let Some(size) = settings.size.as_ref().filter(|size| *size.get_ref() == 0) {
         return Err(source.error(size.span(), "size is in bytes and more than 0"));
+    }
+    if let Some(skew) = settings.skew.as_ref().filter(|skew| *skew.get_ref() > MAX_SKEW) {
+        return Err(source.error(skew.span(), format!("skew is at most {MAX_SKEW} seconds")));
     }
     let mut note = |member: &str, span: Option<Range<usize>>| {
         if let Some(span) = span {

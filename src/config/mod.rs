@@ -4,7 +4,8 @@
 //! and trust files can be read is found by whoever uses them, and by `config check`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -119,7 +120,7 @@ pub struct ContextConfig {
     pub typ: Option<String>,
     /// The `cty` that is written and required.
     pub cty: Option<String>,
-    /// Clock skew that is tolerated, in seconds.
+    /// Clock skew that is tolerated, in seconds; at most 600.
     pub skew: Option<u64>,
     /// The largest token, in bytes.
     pub size: Option<usize>,
@@ -184,14 +185,19 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self> {
         let unreadable =
             |error| Error::Config(format!("cannot read configuration {}: {error}", path.display()));
-        let length = fs::metadata(path).map_err(unreadable)?.len();
-        if length > MAX_FILE {
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        // Bounded while it is read: the length of a device or a pipe says nothing.
+        file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > MAX_FILE {
             return Err(Error::Config(format!(
-                "configuration {} has {length} bytes, expected at most {MAX_FILE}",
+                "configuration {} has more than {MAX_FILE} bytes, which is not one of ours",
                 path.display()
             )));
         }
-        Self::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+        let text = String::from_utf8(text)
+            .map_err(|_| unreadable(std::io::Error::other("it is not UTF-8 text")))?;
+        Self::parse(path, &text)
     }
 
     /// Checks the text of a configuration as if it were read from `path`.

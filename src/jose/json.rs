@@ -46,6 +46,11 @@ fn clear(value: &mut Value) {
     }
 }
 
+/// Returns what an error quotes of a stranger's text: its first 32 characters.
+pub(crate) fn quotable(text: &str) -> &str {
+    text.char_indices().nth(32).map_or(text, |(end, _)| &text[..end])
+}
+
 /// What is wrong with a JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -15,6 +15,9 @@ pub const MAX_RSA_BITS: usize = 8192;
 /// The smallest RSA modulus taken, in bits (RFC 7518 sections 3.3 and 4.3).
 pub const MIN_RSA_BITS: usize = 2048;
 
+/// Members that no public key may have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4).
+pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 /// The longest `kid` taken, in bytes. Thumbprints have 43, thumbprint URIs 95.
 pub const MAX_KID_LEN: usize = 256;
 
@@ -190,9 +193,10 @@ impl PublicPoint {
     pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
         let kty = text(members, "kty")?;
         let crv = text(members, "crv")?;
-        let curve = Curve::from_name(crv)
-            .filter(|curve| curve.kty() == kty)
-            .ok_or_else(|| JwkError(format!("no curve {crv:?} of kty {kty:?} in this build")))?;
+        let curve = Curve::from_name(crv).filter(|curve| curve.kty() == kty).ok_or_else(|| {
+            let (crv, kty) = (strict_json::quotable(crv), strict_json::quotable(kty));
+            JwkError(format!("no curve {crv:?} of kty {kty:?} in this build"))
+        })?;
         let mut bytes = coordinate(members, "x", curve)?;
         if kty == "EC" {
             bytes.insert(0, 4);
@@ -265,12 +269,7 @@ impl PublicJwk {
     /// # Errors
     /// A private member (which has been where it should not have been), a misformed or unknown key.
     pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
-        const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-        if let Some(name) = PRIVATE.iter().find(|name| members.contains_key(**name)) {
-            return Err(JwkError(format!(
-                "the private member {name:?} in a public JWK: this key must be taken as exposed"
-            )));
-        }
+        refuse_private(members)?;
         Self::public_half(members)
     }
 
@@ -296,7 +295,10 @@ impl PublicJwk {
                 PublicKey::Rsa(RsaPublic::new(&octets(members, "n")?, &octets(members, "e")?)?)
             }
             "EC" | "OKP" => PublicKey::Point(PublicPoint::from_members(members)?),
-            other => return Err(JwkError(format!("no key type {other:?} in this build"))),
+            other => {
+                let other = strict_json::quotable(other);
+                return Err(JwkError(format!("no key type {other:?} in this build")));
+            }
         };
         let kid = optional_text(members, "kid")?;
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_LEN) {
@@ -354,18 +356,16 @@ impl JwkSet {
             let Value::Object(members) = value else {
                 return Err(JwkError::new("a member of keys is not an object"));
             };
-            match PublicJwk::from_members(members) {
-                Ok(jwk) => keys.push(jwk),
-                Err(error) if error.0.starts_with("the private member") => return Err(error),
-                Err(_) => {}
-            }
+            refuse_private(members)?;
+            keys.extend(PublicJwk::public_half(members));
         }
         Ok(Self { keys })
     }
 }
 
 impl PrivateJwk {
-    /// Parses a private JWK. An RSA key needs its factors: `p`, `q`, `dp`, `dq` and `qi`.
+    /// Parses a private JWK. An RSA key needs its factors: `p`, `q`, `dp`, `dq` and `qi`; one of
+    /// more than two primes (`oth`) is refused.
     ///
     /// # Errors
     /// Bad JSON, a missing or misformed member. No private member is quoted.
@@ -375,6 +375,10 @@ impl PrivateJwk {
         let public = PublicJwk::public_half(members)?;
         let secret = |name| octets(members, name).map(Zeroizing::new);
         let private = match &public.key {
+            // RFC 7518 section 6.3.2.7: who does not know `oth` must not use the key.
+            PublicKey::Rsa(_) if members.contains_key("oth") => {
+                return Err(JwkError::new("private RSA JWK of more than two primes (\"oth\")"));
+            }
             PublicKey::Rsa(_) => {
                 let factor = |name| {
                     secret(name).map_err(|_| {
@@ -420,6 +424,15 @@ impl Drop for ZeroizingMembers {
                 zeroize::Zeroize::zeroize(text);
             }
         }
+    }
+}
+
+fn refuse_private(members: &Map<String, Value>) -> Result<(), JwkError> {
+    match PRIVATE_MEMBERS.iter().find(|name| members.contains_key(**name)) {
+        Some(name) => Err(JwkError(format!(
+            "the private member {name:?} in a public JWK: this key must be taken as exposed"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -140,28 +140,6 @@ impl Keyring {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// Finds the version with this kid, in any state but pending.
-    pub fn by_kid(&self, kid: &str) -> Option<KeyRef<'_>> {
-        self.versions().find(|found| found.kid == kid)
-    }
-
-    /// Finds the serving (active or retiring) version with this kid, for this purpose.
-    ///
-    /// # Errors
-    /// [`Error::KeyNotFound`] if there is none, it is retired, or it is for another purpose.
-    pub fn serving(&self, kid: &str, purpose: Purpose) -> Result<KeyRef<'_>> {
-        let Some(found) = self.by_kid(kid) else {
-            return Err(Error::KeyNotFound(format!("no key with kid {kid:?} in the keyring")));
-        };
-        if !found.version.state.serves() {
-            return Err(Error::KeyNotFound(format!(
-                "key {} (kid {kid:?}) is {}",
-                found.key.name, found.version.state
-            )));
-        }
-        found.for_purpose(purpose)
-    }
-
     /// Finds the active version of the key with this name, for this purpose.
     ///
     /// # Errors
@@ -222,11 +200,6 @@ impl Default for Keyring {
 }
 
 impl KeyEntry {
-    /// Returns whether the key is bound to `alg`, under either of its names.
-    pub fn allows(&self, alg: KeyAlgorithm) -> bool {
-        self.algs.iter().any(|own| own.is_same_as(alg))
-    }
-
     /// Returns the active version, if there is one.
     pub fn active(&self) -> Option<KeyRef<'_>> {
         self.in_state(KeyState::Active).next()

@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose};
-use crate::jose::jwk::PublicJwk;
+use crate::jose::json::quotable;
+use crate::jose::jwk::{PRIVATE_MEMBERS, PublicJwk};
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
-
-/// Members that no published key may have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Makes the JWK Set of a keyring: signing keys that are active or retiring (their signatures are
 /// still about), decryption keys that are active (nothing new is to be encrypted to others).
@@ -57,8 +55,19 @@ pub(super) fn published_version(
 pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
     if let Some(own) = jwk.use_.as_deref().filter(|own| *own != use_of(purpose)) {
         return Err(Error::Usage(format!(
-            "the JWK says use {own:?}, and the key shall be for {:?}",
+            "the JWK says use {:?}, and the key shall be for {:?}",
+            quotable(own),
             use_of(purpose)
+        )));
+    }
+    // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
+    let operations = jwk.key_ops.as_deref().unwrap_or_default();
+    let is_meant = |own: &String| operations_of(purpose).contains(&own.as_str());
+    if !operations.is_empty() && !operations.iter().any(is_meant) {
+        return Err(Error::Usage(format!(
+            "the JWK has none of the key_ops that a key for {:?} has: {}",
+            use_of(purpose),
+            operations_of(purpose).join(", ")
         )));
     }
     let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
@@ -67,6 +76,7 @@ pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorit
     };
     match jwk.alg.as_deref() {
         Some(own) if !is_named(own) => {
+            let own = quotable(own);
             Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
         }
         _ => Ok(()),
@@ -77,6 +87,16 @@ fn use_of(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Decrypt => "enc",
         Purpose::Sign => "sig",
+    }
+}
+
+/// The operations of either half of a key (RFC 7517 section 4.3).
+fn operations_of(purpose: Purpose) -> &'static [&'static str] {
+    match purpose {
+        Purpose::Decrypt => {
+            &["decrypt", "encrypt", "unwrapKey", "wrapKey", "deriveKey", "deriveBits"]
+        }
+        Purpose::Sign => &["sign", "verify"],
     }
 }
 

@@ -10,10 +10,12 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, KeyAlgorithm, KeyKind, Purpose};
 use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk};
 use crate::keyring::{KeyVersion, check_kid, check_name};
+use crate::policy::Policy;
 
 mod adopt;
 mod destroy;
 mod enter;
+mod entry;
 mod jwks;
 mod orphans;
 
@@ -107,10 +109,12 @@ impl KeyRequest {
                 )));
             }
         }
-        if self.profile == Profile::Strict && !self.algs.iter().all(|alg| alg.is_same_as(*first)) {
+        let has_several = !self.algs.iter().all(|alg| alg.is_same_as(*first));
+        if has_several && !Policy::of(self.profile).several_algs {
             return Err(Error::Usage(format!(
-                "the strict profile binds key {} to one algorithm, {} are named: \
+                "the {} profile binds key {} to one algorithm, {} are named: \
                  make a key for each, or use profile \"all\" outside production",
+                self.profile.name(),
                 self.name,
                 self.algs.len()
             )));
@@ -160,10 +164,7 @@ impl KeyRequest {
 
 fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
     let bits = bits.unwrap_or(3072);
-    let least = match profile {
-        Profile::Strict => 3072,
-        Profile::All => 2048,
-    };
+    let least = Policy::of(profile).rsa_made_bits;
     if bits < least {
         return Err(Error::Usage(format!(
             "the {} profile makes RSA keys from {least} bits, not {bits}: leave --bits out",

@@ -98,8 +98,9 @@ fn read_file(path: &Path) -> Result<Zeroizing<String>, String> {
     let what = format!("the PIN file {}", path.display());
     let (file, metadata) = open_regular(path, &what)?;
     let shown = path.display();
-    let owner = metadata.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+    // Root may act for the user of a service, with that user's file.
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != 0 && own != 0 && owner != own {
         return Err(format!(
             "{what} belongs to another user (uid {owner}), who could read and replace it: chown \
              it to the user that runs this"

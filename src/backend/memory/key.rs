@@ -92,7 +92,7 @@ impl MemoryKey {
     ) -> Result<Self, BackendError> {
         let not_as_asked =
             |what: &str| BackendError::NotAsAsked { keystore: keystore.into(), what: what.into() };
-        if shape(&jwk.public.key) != spec.shape {
+        if KeyShape::of(&jwk.public.key) != spec.shape {
             return Err(not_as_asked("the private JWK has another type or size"));
         }
         let (public, private) = read(spec, jwk)
@@ -310,13 +310,6 @@ fn agreement_keys(curve: Curve, key: agreement::PrivateKey) -> Keys {
 
 fn point(curve: Curve, bytes: &[u8]) -> Result<PublicKey, Unspecified> {
     PublicPoint::new(curve, bytes.to_vec()).map(PublicKey::Point).map_err(|_| Unspecified)
-}
-
-fn shape(public: &PublicKey) -> KeyShape {
-    match public {
-        PublicKey::Rsa(rsa) => KeyShape::Rsa { bits: rsa.bits() as u32 },
-        PublicKey::Point(point) => KeyShape::Curve(point.curve()),
-    }
 }
 
 fn ecdsa(curve: Curve) -> Option<&'static EcdsaSigningAlgorithm> {

@@ -205,15 +205,17 @@ impl Lease<'_> {
                 self.pool.release();
             }
             Fate::Forget => self.pool.release(),
-            Fate::Replace => match self.pool.replacer.get() {
-                Some(sender) => {
-                    if let Err(mpsc::SendError(opened)) = lock(sender).send(opened) {
-                        self.pool.module.close(opened);
-                        self.pool.release();
-                    }
+            Fate::Replace => {
+                let left = match self.pool.replacer.get() {
+                    Some(sender) => lock(sender).send(opened).err().map(|unsent| unsent.0),
+                    None => Some(opened),
+                };
+                // Nobody to replace it: the next operation opens another.
+                if let Some(opened) = left {
+                    self.pool.module.close(opened);
+                    self.pool.release();
                 }
-                None => self.pool.put(opened),
-            },
+            }
         }
     }
 }

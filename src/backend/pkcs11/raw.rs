@@ -5,7 +5,7 @@
 //! of the module that the binding has initialized, `_library` keeps it loaded for as long as the
 //! list lives, and a `&Session` can be used by one thread only (the type is not `Sync`), as PKCS#11
 //! asks. A list may belong to an instance of its own, which nobody has initialized: every function
-//! of it answers CKR_CRYPTOKI_NOT_INITIALIZED (PKCS#11 2.40 section 5.4), so that asking is sound;
+//! of it answers CKR_CRYPTOKI_NOT_INITIALIZED, as the standard has it, so that asking is sound;
 //! [`Calls::same_instance`] tells it apart before anything but a slot or a session is asked about.
 
 use std::path::Path;

@@ -186,7 +186,8 @@ impl Pkcs11Key {
     }
 
     /// Finds out, once for each connection, whether a rejected ciphertext leaves the session
-    /// unusable (tpm2-pkcs11 answers CKR_OPERATION_ACTIVE from then on).
+    /// unusable (tpm2-pkcs11 answers CKR_OPERATION_ACTIVE from then on): the very Init that went well
+    /// before then fails.
     fn probe_rejection(&self, how: How) -> Result<(), BackendError> {
         if self.connection.poisons().is_some() || self.always_authenticate {
             return Ok(());
@@ -200,11 +201,23 @@ impl Pkcs11Key {
         let garbage = vec![0xff; len];
         let mut plain = Zeroizing::new(vec![0; len]);
         let (lease, handle) = self.lease()?;
-        let _ = lease.decrypt(mech, handle, &garbage, &mut plain, None);
+        let first = lease.decrypt(mech, handle, &garbage, &mut plain, None);
         let again = lease.decrypt(mech, handle, &garbage, &mut plain, None);
         lease.end(Fate::Close);
-        let is_active = |fault: &Fault| fault.native() == Some(RvError::OperationActive);
-        let poisons = matches!(&again, Err(Trouble::Fault(fault)) if is_active(fault));
+        let fault_of = |answer| match answer {
+            Ok(_) => Ok(None),
+            Err(Trouble::Fault(fault)) if fault.is_transport() => {
+                Err(fault.into_error(self.keystore()))
+            }
+            Err(Trouble::Fault(fault)) => Ok(Some(fault)),
+            Err(Trouble::Login(error)) => Err(error),
+        };
+        match fault_of(first)? {
+            // No ciphertext was looked at: nothing was found out.
+            Some(fault) if !fault.is_of_input() => return Err(fault.into_error(self.keystore())),
+            _ => {}
+        }
+        let poisons = fault_of(again)?.is_some_and(|fault| !fault.is_of_input());
         self.connection.set_poisons(poisons);
         Ok(())
     }

@@ -82,12 +82,13 @@ impl Pkcs11Key {
     /// Lends a session together with the handle that is good for it.
     pub(super) fn lease(&self) -> Result<(Lease<'_>, ObjectHandle), BackendError> {
         loop {
+            let losses = self.connection.losses();
             let (handle, epoch) = self.handle()?;
             let lease = self.connection.checkout()?;
-            self.connection.begin();
             // The module may have been reinitialized in between: the number could be another
             // object's now. While the lease is held, it is not.
-            if self.connection.epoch() == epoch {
+            if self.connection.epoch() == epoch && self.connection.losses() == losses {
+                self.connection.begin(losses);
                 return Ok((lease, handle));
             }
             lease.end(Fate::Keep);

@@ -12,12 +12,20 @@ impl Connection {
 
     /// Logs in, unless somebody in this process has.
     pub(super) fn login(&self, session: &Session) -> Result<(), BackendError> {
-        if !self.logs_in() {
+        if !self.logs_in() && !self.token.login_required {
             return Ok(());
         }
         let state = session_state(session, self.module.known_calls());
         if let State::LoggedIn = state.map_err(|fault| fault.into_unavailable(self.name()))? {
             return Ok(());
+        }
+        if !self.logs_in() {
+            return Err(BackendError::PinUnavailable {
+                keystore: self.name().to_owned(),
+                reason: "the configuration says none, the token requires a login, and nobody in \
+                         this process has made one"
+                    .to_owned(),
+            });
         }
         self.login_as(session, UserType::User)
     }
@@ -34,6 +42,14 @@ impl Connection {
             return Err(refused.clone());
         }
         if let Ok(token) = self.module.token(self.pool.slot()) {
+            if self.config.pin == PinSource::Protected && !token.protected_path {
+                return Err(BackendError::Misconfigured {
+                    keystore: keystore(),
+                    reason: "pin says protected, and the token has no way to take a PIN by itself \
+                             (CKF_PROTECTED_AUTHENTICATION_PATH)"
+                        .to_owned(),
+                });
+            }
             if token.pin_locked {
                 let code = "CKF_USER_PIN_LOCKED".to_owned();
                 return Err(BackendError::PinLocked { keystore: keystore(), code });

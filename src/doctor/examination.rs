@@ -1,0 +1,235 @@
+//! What is asked of each keystore and key, and what is found.
+
+use std::collections::BTreeMap;
+
+use super::{AlgorithmReport, Finding, KeyReport, KeystoreReport, Report, Severity};
+use crate::backend::{BackendError, KeyShape, Keystore, Support};
+use crate::error::Error;
+use crate::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::keyring::{KeyRef, Keyring};
+use crate::lifecycle::orphans;
+
+impl Report {
+    fn find(
+        &mut self,
+        severity: Severity,
+        id: &'static str,
+        subject: &str,
+        what: String,
+        fix: &str,
+    ) {
+        self.findings.push(Finding {
+            severity,
+            id,
+            subject: subject.into(),
+            what,
+            fix: fix.into(),
+        });
+    }
+
+    pub(super) fn unreachable(&mut self, name: &str, error: &Error) {
+        let fix =
+            "see the message; the module, the token and the PIN's source are in the configuration";
+        self.find(Severity::Error, "keystore-unreachable", name, error.to_string(), fix);
+        self.keystores.push(KeystoreReport {
+            name: name.into(),
+            healthy: false,
+            device: String::new(),
+            details: Vec::new(),
+            software: false,
+            algorithms: Vec::new(),
+        });
+    }
+
+    pub(super) fn keystore(&mut self, name: &str, keystore: &dyn Keystore, keyring: &Keyring) {
+        let healthy = match keystore.health() {
+            Ok(()) => true,
+            Err(error) => {
+                let fix = "check the device and the way to it";
+                self.find(Severity::Error, "keystore-unhealthy", name, error.to_string(), fix);
+                false
+            }
+        };
+        let device = match keystore.describe() {
+            Ok(device) => device,
+            Err(error) => return self.unreachable(name, &error.into()),
+        };
+        if device.software {
+            let what = "a software token: its keys are files that can be copied".to_owned();
+            self.find(
+                Severity::Note,
+                "software-token",
+                name,
+                what,
+                "use a hardware device in production",
+            );
+        }
+        for warning in &device.warnings {
+            let fix = "see the device's documentation";
+            self.find(Severity::Warning, "device-warning", name, warning.clone(), fix);
+        }
+        let algorithms = if healthy { self.algorithms(name, keystore) } else { Vec::new() };
+        if healthy {
+            self.disagreements(name, keystore, keyring);
+        }
+        self.keystores.push(KeystoreReport {
+            name: name.into(),
+            healthy,
+            device: format!(
+                "{} {} serial {} version {} label {:?}",
+                device.manufacturer, device.model, device.serial, device.version, device.label
+            ),
+            details: device.details,
+            software: device.software,
+            algorithms,
+        });
+    }
+
+    /// Asks the device for every algorithm, with a key made for the purpose.
+    fn algorithms(&mut self, name: &str, keystore: &dyn Keystore) -> Vec<AlgorithmReport> {
+        let mut algorithms = Vec::new();
+        let mut host_steps = BTreeMap::new();
+        for (alg, shape) in probes() {
+            match keystore.supports(alg, shape) {
+                Ok(support) => {
+                    if let Support::HostAssisted { step, .. } = &support {
+                        let algs: &mut Vec<_> = host_steps.entry(*step).or_default();
+                        if !algs.contains(&alg.name()) {
+                            algs.push(alg.name());
+                        }
+                    }
+                    algorithms.push(AlgorithmReport::new(alg, shape.to_string(), support));
+                }
+                Err(error) => {
+                    let what = format!("{alg} with {shape}: {error}");
+                    self.find(Severity::Error, "probe-failed", name, what, "check the device");
+                }
+            }
+        }
+        for (step, algs) in host_steps {
+            let what = format!("{}: {step}", algs.join(", "));
+            let fix = "SECURITY.md says what it means; an algorithm that runs whole in the device has none";
+            self.find(Severity::Note, "host-step", name, what, fix);
+        }
+        algorithms
+    }
+
+    fn disagreements(&mut self, name: &str, keystore: &dyn Keystore, keyring: &Keyring) {
+        let found = match orphans(keyring, keystore) {
+            Ok(found) => found,
+            Err(error) => {
+                let what = error.to_string();
+                return self.find(
+                    Severity::Error,
+                    "listing-failed",
+                    name,
+                    what,
+                    "check the device",
+                );
+            }
+        };
+        for pending in found.pending {
+            let what = format!(
+                "an interrupted command left key {} at {}, {}",
+                pending.name,
+                pending.locator,
+                if pending.in_device { "made in the device" } else { "not made yet" }
+            );
+            let fix = "run the same command again with --if-absent: it completes the key";
+            self.find(Severity::Warning, "pending-key", name, what, fix);
+        }
+        for (key, kid) in found.missing {
+            let what = format!("key {key} (kid {kid}) is in the keyring and not in the device");
+            self.find(
+                Severity::Error,
+                "missing-key",
+                name,
+                what,
+                "restore it from the device's backup",
+            );
+        }
+        for unknown in found.unknown {
+            let what = format!(
+                "the device has a key at {} that the keyring does not know",
+                unknown.locator
+            );
+            let fix = "adopt it (`key adopt`), or see who made it";
+            self.find(Severity::Note, "unknown-key", name, what, fix);
+        }
+    }
+
+    pub(super) fn key(&mut self, found: KeyRef<'_>, keystore: &dyn Keystore) {
+        let (name, version) = (&found.key.name, found.version);
+        let public = version.public.as_ref().map(|jwk| &jwk.key);
+        let key = match public.map_or_else(
+            || keystore.find(&version.locator),
+            |public| keystore.find_with_public(&version.locator, public),
+        ) {
+            Ok(key) => key,
+            Err(error) => return self.not_found(name, &error),
+        };
+        let mut algorithms = Vec::new();
+        for alg in &found.key.algs {
+            match key.support(*alg) {
+                Ok(Support::No { reason }) => {
+                    let what = format!("the key does not do {alg}: {reason}");
+                    let fix = "make another key, or change the keystore's configuration";
+                    self.find(Severity::Error, "key-unusable", name, what, fix);
+                }
+                Ok(support) => {
+                    let kind = public.map(|key| KeyShape::of(key).to_string()).unwrap_or_default();
+                    algorithms.push(AlgorithmReport::new(*alg, kind, support));
+                }
+                Err(error) => {
+                    let what = error.to_string();
+                    self.find(Severity::Error, "key-failed", name, what, "check the device");
+                }
+            }
+        }
+        for weak in &key.info().weak {
+            let what = format!("the device says of the key: {weak}");
+            let fix = "rotate to a key that is generated here";
+            self.find(Severity::Warning, "weak-key", name, what, fix);
+        }
+        self.keys.push(KeyReport {
+            name: name.clone(),
+            kid: found.kid.to_owned(),
+            keystore: version.keystore.clone(),
+            algorithms,
+            attributes: key.info().attributes.clone(),
+            unproven: key.info().unproven.clone(),
+        });
+    }
+
+    /// A key that was swapped for another at the same place is the worst that can be found.
+    fn not_found(&mut self, name: &str, error: &BackendError) {
+        let (id, fix) = match error {
+            BackendError::NotFound { .. } => {
+                ("key-not-found", "restore it from the device's backup, or destroy the entry")
+            }
+            BackendError::Misconfigured { .. } => {
+                ("key-replaced", "find out who replaced it before it is used again")
+            }
+            _ => ("key-failed", "check the device"),
+        };
+        self.find(Severity::Error, id, name, error.to_string(), fix);
+    }
+}
+
+/// Every algorithm, with the smallest key that shows it.
+fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
+    const RSA: KeyShape = KeyShape::Rsa { bits: 2048 };
+    let unwrap = KeyManagement::ALL.iter().flat_map(|alg| {
+        let curves = Curve::ALL.iter().filter(|curve| alg.is_ecdh() && curve.agrees());
+        let shapes = curves.map(|curve| KeyShape::Curve(*curve));
+        let rsa = (!alg.is_ecdh()).then_some(RSA);
+        shapes.chain(rsa).map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
+    });
+    // One of the two names of Ed25519 is enough.
+    let names = SignatureAlgorithm::ALL.iter().filter(|alg| **alg != SignatureAlgorithm::Ed25519);
+    let sign = names.map(|alg| {
+        let shape = alg.curve().map_or(RSA, KeyShape::Curve);
+        (KeyAlgorithm::Sign(*alg), shape)
+    });
+    unwrap.chain(sign)
+}
