@@ -2,28 +2,35 @@
 # Shows the main job from end to end: keys made in a SoftHSM token, a nested JWT sealed to each
 # encryption key (signed in the token) and opened again (decrypted in the token), and what ran where.
 #
+#   demo.sh         with a SoftHSM token
+#   demo.sh --tpm   with a software TPM 2.0
+#
 # Installs what is missing, builds, and removes the token when it is done.
 set -euo pipefail
 # shellcheck source=softhsm-setup/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 main() {
-    "$here/install.sh"
+    local features=() with=("$here/with-token" --label demo --demo) needs=()
+    if [[ ${1:-} == --tpm ]]; then
+        features=(--features tpm) with=("$here/with-swtpm" --demo) needs=(--tpm)
+    fi
+    "$here/install.sh" "${needs[@]}"
     find_cargo
     cd -- "$repo"
-    cargo build --release --locked
+    cargo build --release --locked "${features[@]}"
     local bin
     bin=$(target_dir)/release
     [[ -x $bin/hsm-jose ]] || { say "cargo did not put hsm-jose into $bin"; exit 1; }
     PATH=$bin:$PATH
-    exec "$here/with-token" --label demo --demo -- "$here/demo.sh" --session
+    exec "${with[@]}" -- "$here/demo.sh" --session
 }
 
 # The rest runs with a token, in its directory.
 session() {
     exec 3>&1
 
-    title "Keys, made in the token; what is printed is public"
+    title "Keys, made in the device; what is printed is public"
     make_key issuer-sig --alg ES256
     make_key partner-rsa --alg RSA-OAEP-256
     make_key partner-ec --alg ECDH-ES+A256KW --crv P-256
@@ -49,7 +56,7 @@ session() {
     [[ $status == 3 ]] || { say "expected exit status 3, got $status"; exit 1; }
     printf 'exit status 3: refused, and why is not told\n'
 
-    title "Done: both tokens were opened, the changed one was refused; the SoftHSM token is removed"
+    title "Done: both tokens were opened, the changed one was refused; the device is removed"
 }
 
 make_key() {
@@ -107,8 +114,8 @@ show() { printf '\n$ %s\n' "$*"; }
 newline() { [[ -z $(tail -c 1 -- "$1") ]] || printf '\n'; }
 
 case ${1:-} in
-    '') main ;;
+    '' | --tpm) main "$@" ;;
     --session) session ;;
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) say "demo.sh takes no arguments"; exit 2 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) say "demo.sh takes no argument but --tpm"; exit 2 ;;
 esac

@@ -3,6 +3,7 @@
 # missing. Debian and Ubuntu: by apt-get, as root or through sudo. Elsewhere: says what to install.
 #
 #   install.sh         what the build, the demo and the tests need
+#   install.sh --tpm   and what the TPM part needs besides
 #   install.sh --ci    and what the checks of .ci/run need besides
 #
 # Exit status: 0 everything is there, 2 something is missing and could not be installed.
@@ -10,12 +11,13 @@ set -euo pipefail
 # shellcheck source=softhsm-setup/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-ci=false
+ci=false tpm=false
 case ${1:-} in
     '') ;;
-    --ci) ci=true ;;
+    --tpm) tpm=true ;;
+    --ci) ci=true tpm=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
 esac
@@ -29,6 +31,13 @@ missing() {
     c_compiler || printf '%s\n' gcc libc6-dev
     if $ci; then
         command -v shellcheck >/dev/null || echo shellcheck
+    fi
+    if $tpm; then
+        pkg-config --exists tss2-sys tss2-esys tss2-tctildr tss2-mu 2>/dev/null ||
+            printf '%s\n' libtss2-dev pkg-config
+        command -v swtpm >/dev/null || echo swtpm
+        command -v tpm2_getcap >/dev/null || echo tpm2-tools
+        openssl list -providers -provider tpm2 >/dev/null 2>&1 || printf '%s\n' openssl tpm2-openssl
     fi
 }
 
@@ -73,7 +82,8 @@ Install by hand, then run this again:
   Arch     pacman -S softhsm opensc p11-kit gcc
   Alpine   apk add bash softhsm opensc p11-kit p11-kit-server gcc musl-dev
   macOS    brew install softhsm opensc p11-kit ; xcode-select --install
-(the checks of .ci/run also want shellcheck)
+(the checks of .ci/run also want shellcheck; the TPM part wants the headers of tpm2-tss 3.2 or later,
+pkg-config, swtpm, tpm2-tools and tpm2-openssl)
 Where SoftHSM's module is in an unusual place, SOFTHSM2_MODULE names it.
 END
 }

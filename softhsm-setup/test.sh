@@ -4,16 +4,23 @@
 #   test.sh                  all of them
 #   test.sh --test backend   one file
 #
+# With the TPM part where tpm2-tss and swtpm are there or can be installed, else without, and says so.
 # Each test process makes a token of its own; what it leaves behind is removed here.
 set -euo pipefail
 # shellcheck source=softhsm-setup/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 case ${1:-} in
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 
 "$here/install.sh"
+features=()
+if "$here/install.sh" --tpm; then
+    features=(--features tpm)
+else
+    say "WITHOUT the TPM part: what it needs is missing, see above"
+fi
 find_cargo
 cd -- "$repo"
 
@@ -33,7 +40,7 @@ trap 'exit 143' TERM
 # The tests' temporary files go where they are removed together. Whatever token or configuration the
 # user has is not for the tests.
 export TMPDIR=$scratch
-unset SOFTHSM2_CONF HSM_JOSE_CONFIG HSM_JOSE_TOKEN_DIR
+unset SOFTHSM2_CONF HSM_JOSE_CONFIG HSM_JOSE_TOKEN_DIR HSM_JOSE_TPM_DIR HSM_JOSE_TCTI
 
 modules=$(target_dir)/modules
 cargo build --locked --manifest-path tests/modules/faulty/Cargo.toml --target-dir "$modules"
@@ -43,4 +50,4 @@ for name in libhsm_jose_faulty.so libhsm_jose_faulty.dylib; do
     fi
 done
 
-cargo test --locked "$@"
+cargo test --locked "${features[@]}" "$@"

@@ -30,6 +30,8 @@ pub struct KeystoreReport {
     pub healthy: bool,
     /// What the device says of itself: manufacturer, model, serial, version, label.
     pub device: String,
+    /// What else it says of itself.
+    pub details: Vec<String>,
     /// Whether its keys are files that can be copied.
     pub software: bool,
     /// What it does, found by doing it.
@@ -60,6 +62,8 @@ pub struct KeyReport {
     pub keystore: String,
     /// What it did when asked for a known answer.
     pub algorithms: Vec<AlgorithmReport>,
+    /// The attributes that the device tells of it.
+    pub attributes: Vec<String>,
     /// What the device did not prove of it.
     pub unproven: Vec<String>,
 }

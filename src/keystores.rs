@@ -171,6 +171,8 @@ fn refuse_software(name: &str, keystore: &dyn Keystore) -> Result<()> {
 fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
     match config {
         KeystoreConfig::Memory => Ok(Arc::new(MemoryKeystore::new(name))),
+        #[cfg(feature = "tpm")]
+        KeystoreConfig::Tpm(settings) => Ok(Arc::new(open_tpm(name, settings)?)),
         #[cfg(feature = "pkcs11")]
         KeystoreConfig::Pkcs11(settings) => Ok(Arc::new(open_pkcs11(name, settings)?)),
         #[cfg(not(feature = "pkcs11"))]
@@ -193,5 +195,21 @@ pub(crate) fn open_pkcs11(name: &str, settings: &Pkcs11Settings) -> Result<Pkcs1
         pin: settings.pin.clone(),
         sessions: settings.sessions,
         host_oaep: settings.host_oaep,
+    })?)
+}
+
+/// Opens a TPM as what it is, for the commands that ask more of it than a keystore does.
+#[cfg(feature = "tpm")]
+pub(crate) fn open_tpm(
+    name: &str,
+    settings: &crate::config::TpmSettings,
+) -> Result<crate::backend::tpm::TpmKeystore> {
+    let settings = settings.clone();
+    Ok(crate::backend::tpm::TpmKeystore::open(crate::backend::tpm::TpmConfig {
+        name: name.to_owned(),
+        tcti: settings.tcti,
+        keys: settings.keys,
+        auth: settings.auth,
+        parent_name: settings.parent_name,
     })?)
 }

@@ -12,6 +12,7 @@
 //!   policy                  jwe::decrypt         what is allowed, before any device
 //!   engine (kid -> key) --> backend::HardwareKey one private-key operation
 //!                             |-- pkcs11         a PKCS#11 token
+//!                             |-- tpm            a TPM 2.0
 //!                             `-- memory         software keys, for tests only
 //! ```
 //!

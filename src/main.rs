@@ -1,5 +1,11 @@
 //! The `hsm-jose` command line.
 
+#[cfg(feature = "tpm")]
+#[allow(unsafe_code)]
+mod quiet;
+
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "tpm")]
+    quiet::silence_tpm2_tss();
     hsm_jose::cli::run(std::env::args_os())
 }

@@ -106,7 +106,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("sessions  = 8", "sesions = 8", "9:1: unknown field `sesions`"),
         ("sessions  = 8", "sessions = 0", "9:12: sessions is at least 2"),
         ("sessions  = 8", "sessions = -8", "9:12: "),
-        ("type      = \"pkcs11\"", "type = \"tpm\"", "5:8: this build has no TPM support"),
+        ("host_oaep", "keys = \"x\"\nhost_oaep", "a keystore of type \"pkcs11\" has no keys"),
         ("type      = \"pkcs11\"", "type = \"hsm\"", "5:8: type is"),
         ("token     = \"issuer\"\n", "", "4:1: token is missing here"),
         ("pin       = { file = \"pin\" }\n", "", "4:1: pin is missing here"),
@@ -215,6 +215,46 @@ fn a_file_that_was_named_and_is_not_there_is_an_error() {
     let error = Config::load(named).unwrap_err();
     assert_eq!(error.code(), "config");
     assert!(error.to_string().contains("/nonexistent/hsm-jose.toml"));
+}
+
+#[cfg(not(feature = "tpm"))]
+#[test]
+fn a_build_without_tpm_says_so() {
+    let text = "schema = 1\nenvironment = \"test\"\n[keystore.edge]\ntype = \"tpm\"\n";
+    let error = Config::parse(Path::new("hsm-jose.toml"), text).expect_err("refused").to_string();
+    assert!(error.contains("4:8: this build has no TPM support"), "{error}");
+}
+
+#[cfg(feature = "tpm")]
+#[test]
+fn a_tpm_keystore_is_read_and_what_is_wrong_said() {
+    let good = format!(
+        "schema = 1\nenvironment = \"test\"\n[keystore.edge]\ntype = \"tpm\"\n\
+         tcti = \"device:/dev/tpmrm0\"\nkeys = \"keys\"\nauth = {{ file = \"auth\" }}\n\
+         parent_name = \"000b{}\"\n",
+        "5a".repeat(32)
+    );
+    let parse = |text: &str| Config::parse(Path::new("/etc/x/hsm-jose.toml"), text);
+    let config = parse(&good).expect("a configuration");
+    let Some(hsm_jose::config::KeystoreConfig::Tpm(tpm)) = config.keystores.get("edge") else {
+        panic!("not a TPM");
+    };
+    assert_eq!(tpm.keys, Path::new("/etc/x/keys"));
+    assert_eq!(tpm.tcti.as_str(), "device:/dev/tpmrm0");
+    for (from, to, said) in [
+        ("device:/dev/tpmrm0", "swtpm:path=/run/x", "5:8: tcti \"swtpm:path=/run/x\": a socket's"),
+        ("device:/dev/tpmrm0", "device", "5:8: tcti \"device\": no colon"),
+        ("tcti = \"device:/dev/tpmrm0\"\n", "", "3:1: tcti is missing"),
+        ("keys = \"keys\"\n", "", "3:1: keys is missing"),
+        ("auth = { file = \"auth\" }\n", "", "3:1: auth is missing"),
+        ("{ file = \"auth\" }", "\"1234\"", "a PIN does not belong"),
+        ("{ file = \"auth\" }", "{ protected = true }", "7:8: a TPM has no PIN pad"),
+        ("000b", "0004", "8:15: the name of a parent key"),
+        ("keys = ", "pin = { none = true }\nkeys = ", "6:7: a keystore of type \"tpm\" has no pin"),
+    ] {
+        let error = parse(&good.replace(from, to)).expect_err(to).to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 #[test]

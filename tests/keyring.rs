@@ -254,7 +254,7 @@ fn a_file_that_is_not_a_good_keyring_is_refused_as_it_is() {
         ("\"state\": \"active\"", "\"state\": \"lost\"", "unknown variant `lost`"),
         ("\"kty\": \"EC\"", "\"kty\": \"EC\", \"d\": \"AAAA\"", "private member"),
         ("\"memory:b\"", "\"memory:a\"", "at one place"),
-        ("\"memory:b\"", "\"file:b\"", "not a pkcs11: URI"),
+        ("\"memory:b\"", "\"files:b\"", "not a pkcs11: URI"),
         (&kid_b, "other", "not the thumbprint"),
         (
             &format!("\"kid\": \"{kid_b}\""),

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use hsm_jose::Error;
-use hsm_jose::backend::pkcs11::Pkcs11Keystore;
 use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
 use hsm_jose::jose::base64url;
@@ -31,39 +30,64 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
-/// Imports a private JWK into the token of this process.
-fn imported(jwk: &Value, alg: KeyAlgorithm) -> Arc<dyn HardwareKey> {
-    static KEYSTORE: OnceLock<Pkcs11Keystore> = OnceLock::new();
-    let keystore = KEYSTORE.get_or_init(|| common::open("vectors"));
-    let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
-    let shape = KeyShape::of(&private.public.key);
-    let locator = keystore.new_locator("vector").unwrap();
-    keystore.import(&locator, &KeySpec { shape, algs: vec![alg] }, &private).unwrap()
+/// The devices of this process.
+fn keystores() -> &'static [Box<dyn Keystore>] {
+    static KEYSTORES: OnceLock<Vec<Box<dyn Keystore>>> = OnceLock::new();
+    KEYSTORES.get_or_init(|| {
+        vec![
+            Box::new(common::open("vectors")),
+            #[cfg(feature = "tpm")]
+            Box::new(common::swtpm::open("vectors")),
+        ]
+    })
 }
 
-/// What the engine makes of a token: its content, or the code of its refusal.
+/// Imports a private JWK into every device of this process that can have it, and the first can.
+fn imported(jwk: &Value, alg: KeyAlgorithm) -> Vec<Arc<dyn HardwareKey>> {
+    let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
+    let shape = KeyShape::of(&private.public.key);
+    let mut keys = Vec::new();
+    for keystore in keystores() {
+        if keys.is_empty() || keystore.supports(alg, shape).unwrap().is_available() {
+            let locator = keystore.new_locator("vector").unwrap();
+            let spec = KeySpec { shape, algs: vec![alg] };
+            keys.push(keystore.import(&locator, &spec, &private).unwrap());
+        }
+    }
+    keys
+}
+
+/// What the engine makes of a token: its content, or the code of its refusal; the same with every
+/// device.
 fn outcome(kind: &str, token: &str, key: Option<&Value>) -> Result<Vec<u8>, Error> {
     let policy = Policy::of(Profile::All);
+    let mut contents = Vec::new();
     if kind == "jwe" {
-        let parsed = JweToken::parse(token.as_bytes(), &policy.jwe)?;
-        let key =
-            imported(key.expect("a key for a token that opens"), KeyAlgorithm::Unwrap(parsed.alg));
-        return Ok(jwe::decrypt(parsed, &[&*key])?.plaintext.into_bytes());
+        let alg = JweToken::parse(token.as_bytes(), &policy.jwe)?.alg;
+        let key = key.expect("a key for a token that opens");
+        for key in imported(key, KeyAlgorithm::Unwrap(alg)) {
+            let parsed = JweToken::parse(token.as_bytes(), &policy.jwe)?;
+            contents.push(jwe::decrypt(parsed, &[&*key])?.plaintext.into_bytes());
+        }
+    } else {
+        let alg = JwsToken::parse(token.as_bytes(), &policy.jws)?.alg;
+        let key = key.expect("a key for a token that verifies");
+        for key in imported(key, KeyAlgorithm::Sign(alg)) {
+            let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;
+            // The private key's public half, as the keystore tells it after the import.
+            let public = PublicJwk::bare(key.info().public.clone().unwrap());
+            let trusted = TrustedKeys::new(JwkSet { keys: vec![public] }, &policy);
+            contents.push(parsed.verify(&trusted)?.into_inner().into_bytes());
+            let (input, signature) = token.rsplit_once('.').unwrap();
+            let signed = key.sign(alg, ToSign::Message(input.as_bytes())).unwrap();
+            if alg.name().starts_with("RS") || alg.name() == "EdDSA" {
+                let signed = base64url::encode(&signed);
+                assert_eq!(signed, signature, "a deterministic {alg} signature");
+            }
+        }
     }
-    let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;
-    let key = key.expect("a key for a token that verifies");
-    // The private key's public half, as the keystore tells it after the import.
-    let key = imported(key, KeyAlgorithm::Sign(parsed.alg));
-    let public = PublicJwk::bare(key.info().public.clone().unwrap());
-    let trusted = TrustedKeys::new(JwkSet { keys: vec![public] }, &policy);
-    let alg = parsed.alg;
-    let payload = parsed.verify(&trusted)?.into_inner().into_bytes();
-    let (input, signature) = token.rsplit_once('.').unwrap();
-    let signed = key.sign(alg, ToSign::Message(input.as_bytes())).unwrap();
-    if alg.name().starts_with("RS") || alg.name() == "EdDSA" {
-        assert_eq!(base64url::encode(&signed), signature, "a deterministic {alg} signature");
-    }
-    Ok(payload)
+    assert!(contents.windows(2).all(|pair| pair[0] == pair[1]));
+    Ok(contents.swap_remove(0))
 }
 
 #[test]
@@ -110,12 +134,13 @@ fn agreements_are_reproduced() {
         let enc = ContentEncryption::A128Gcm;
         let (iv, ciphertext, tag) = common::seal(enc, &derived, b"aad", b"content");
         let alg = KeyAlgorithm::from_name("ECDH-ES").unwrap();
-        let key = imported(&case["private"], alg);
         let epk = PublicPoint::from_members(case["epk"].as_object().unwrap()).unwrap();
         let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
-        let cek = key.unwrap_cek(&request, enc).unwrap();
-        let opened = cek.decrypt(&iv, b"aad", &ciphertext, &tag).unwrap();
-        assert_eq!(opened.as_bytes(), b"content", "{source}");
+        for key in imported(&case["private"], alg) {
+            let cek = key.unwrap_cek(&request, enc).unwrap();
+            let opened = cek.decrypt(&iv, b"aad", &ciphertext, &tag).unwrap();
+            assert_eq!(opened.as_bytes(), b"content", "{source}");
+        }
     }
 }
 

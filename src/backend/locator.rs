@@ -19,6 +19,10 @@ pub enum Locator {
     },
     /// A key of the memory keystore: `memory:name`.
     Memory(String),
+    /// A key file in the folder of a TPM keystore: `file:name.pem`.
+    KeyFile(String),
+    /// A persistent handle of a TPM: `handle:0x81000001`.
+    Handle(u32),
 }
 
 /// The text is not a locator; the message says which part is wrong.
@@ -44,6 +48,8 @@ impl fmt::Display for Locator {
                 }
             }
             Self::Memory(name) => write!(f, "memory:{}", percent_encode(name.as_bytes())),
+            Self::KeyFile(name) => write!(f, "file:{}", percent_encode(name.as_bytes())),
+            Self::Handle(handle) => write!(f, "handle:0x{handle:08x}"),
         }
     }
 }
@@ -55,8 +61,18 @@ impl FromStr for Locator {
         if let Some(name) = text.strip_prefix("memory:") {
             return Ok(Self::Memory(decode_text(name)?));
         }
+        if let Some(name) = text.strip_prefix("file:") {
+            return key_file(decode_text(name)?);
+        }
+        if let Some(handle) = text.strip_prefix("handle:") {
+            return persistent(handle);
+        }
         let Some(path) = text.strip_prefix("pkcs11:") else {
-            return Err(LocatorError("not a pkcs11: URI, as pkcs11:object=name".to_owned()));
+            return Err(LocatorError(
+                "not a pkcs11: URI, as pkcs11:object=name; a key of a TPM is file:NAME.pem or \
+                 handle:0x81000001"
+                    .to_owned(),
+            ));
         };
         let (mut id, mut label) = (None, None);
         for attribute in path.split(';').filter(|attribute| !attribute.is_empty()) {
@@ -129,6 +145,33 @@ pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, LocatorError> {
     Ok(bytes)
 }
 
+/// Returns whether `name` names a file of the folder it is looked for in, and no other: letters,
+/// digits, dot, underscore and hyphen, and no dot at the start.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_allowed)
+}
+
+fn key_file(name: String) -> Result<Locator, LocatorError> {
+    if is_file_name(&name) {
+        return Ok(Locator::KeyFile(name));
+    }
+    Err(LocatorError(format!(
+        "{name:?} is not the name of a key file: it is in the folder `keys` of the keystore's \
+         configuration, and is made of letters, digits, dot, underscore and hyphen"
+    )))
+}
+
+fn persistent(text: &str) -> Result<Locator, LocatorError> {
+    let handle = text.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
+    match handle.filter(|handle| handle >> 24 == 0x81) {
+        Some(handle) => Ok(Locator::Handle(handle)),
+        None => Err(LocatorError(format!(
+            "{text:?} is not a persistent handle: 0x81000000 to 0x81ffffff"
+        ))),
+    }
+}
+
 fn decode_text(text: &str) -> Result<String, LocatorError> {
     String::from_utf8(percent_decode(text)?)
         .map_err(|_| LocatorError(format!("{text:?} does not decode to UTF-8")))
@@ -149,6 +192,8 @@ mod tests {
             Locator::Object { id: Some(vec![]), label: None },
             Locator::Object { id: None, label: Some("schlüssel".into()) },
             Locator::Memory("name with spaces".into()),
+            Locator::KeyFile("issuer-sig.pem".into()),
+            Locator::Handle(0x8100_0001),
         ];
         for locator in locators {
             assert_eq!(locator.to_string().parse(), Ok(locator.clone()), "{locator}");
@@ -159,7 +204,15 @@ mod tests {
     fn a_locator_that_names_no_key_is_refused() {
         for text in [
             "pkcs11:",
-            "file:x",
+            "files:x",
+            "file:",
+            "file:.hidden",
+            "file:..",
+            "file:a/b.pem",
+            "file:a%2Fb.pem",
+            "handle:0x80000001",
+            "handle:81000001",
+            "handle:0x181000001",
             "pkcs11:id=%0",
             "pkcs11:id=%zz",
             "pkcs11:object=%ff",

@@ -29,6 +29,8 @@ mod locator;
 pub mod pkcs11;
 
 pub mod memory;
+#[cfg(feature = "tpm")]
+pub mod tpm;
 
 pub use cek::HostCek;
 pub use error::BackendError;
@@ -302,6 +304,9 @@ pub struct KeyInfo {
     pub unproven: Vec<String>,
     /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
     pub weak: Vec<String>,
+    /// The attributes that the device tells of it, for `doctor`; empty where they are in the lists
+    /// above.
+    pub attributes: Vec<String>,
     /// The device says that the private key can leave it: extractable, or not sensitive.
     pub exportable: bool,
 }
@@ -324,6 +329,8 @@ pub struct DeviceInfo {
     pub label: String,
     /// The device is software: its keys are files that can be copied.
     pub software: bool,
+    /// What else it says of itself, for `doctor`.
+    pub details: Vec<String>,
     /// Warnings about the device or the way to it, for an operator.
     pub warnings: Vec<String>,
 }

@@ -21,11 +21,17 @@ impl Args {
             if !keystore.device.is_empty() {
                 text += &format!("  {}\n", keystore.device);
             }
+            for detail in &keystore.details {
+                text += &format!("  {detail}\n");
+            }
             text += &algorithms(&keystore.algorithms);
         }
         for key in &examined.keys {
             text += &format!("key {} (kid {}) in {}\n", key.name, key.kid, key.keystore);
             text += &algorithms(&key.algorithms);
+            if !key.attributes.is_empty() {
+                text += &format!("  {}\n", key.attributes.join(" "));
+            }
             for what in &key.unproven {
                 text += &format!("  not proven by the device: {what}\n");
             }

@@ -28,6 +28,7 @@ mod policy;
 mod seal;
 mod setup;
 mod sign;
+mod token;
 mod value;
 mod verify;
 
@@ -83,6 +84,8 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Policy(policy::Command),
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 /// Runs the command line with its arguments, the program's name first.
@@ -115,6 +118,7 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),
+        Command::Token(command) => command.run(&setup()?),
     }
 }
 

@@ -95,33 +95,28 @@ fn keystore(
 ) -> Result<KeystoreConfig> {
     let kind = &settings.kind;
     match kind.get_ref().as_str() {
-        "pkcs11" => {}
+        "pkcs11" => pkcs11(source, environment, place, settings),
+        "tpm" => tpm(source, environment, place, settings),
         "memory" if environment == Environment::Production => {
             let what = "the memory keystore has no security and is refused in production";
-            return Err(source.error(kind.span(), what));
+            Err(source.error(kind.span(), what))
         }
+        "memory" if settings.foreign(&[]).is_none() => Ok(KeystoreConfig::Memory),
         "memory" => {
-            let is_bare = settings.module.is_none()
-                && settings.token.is_none()
-                && settings.pin.is_none()
-                && settings.sessions.is_none()
-                && settings.host_oaep.is_none();
-            return if is_bare {
-                Ok(KeystoreConfig::Memory)
-            } else {
-                Err(source.error(place, "a memory keystore has no other setting than its type"))
-            };
+            Err(source.error(place, "a memory keystore has no other setting than its type"))
         }
-        "tpm" => return Err(source.error(kind.span(), "this build has no TPM support")),
-        _ => return Err(source.error(kind.span(), "type is \"pkcs11\" or \"memory\"")),
+        _ => Err(source.error(kind.span(), "type is \"pkcs11\", \"tpm\" or \"memory\"")),
     }
-    let pin = source.required(settings.pin, &place, "pin")?;
-    if matches!(pin.get_ref().0, PinSource::Env(_)) && environment == Environment::Production {
-        let what = "a PIN from an environment variable is refused in production: \
-                    every child of the process and /proc/PID/environ have it";
-        return Err(source.error(pin.span(), what));
-    }
-    let pin = pin.into_inner().0.rebased(source.directory());
+}
+
+fn pkcs11(
+    source: &Source<'_>,
+    environment: Environment,
+    place: Range<usize>,
+    settings: raw::Keystore,
+) -> Result<KeystoreConfig> {
+    source.only(&settings, &["module", "token", "pin", "sessions", "host_oaep"])?;
+    let pin = source.pin(environment, source.required(settings.pin, &place, "pin")?)?;
     let sessions = settings.sessions;
     if let Some(sessions) = sessions.as_ref().filter(|sessions| *sessions.get_ref() < 2) {
         let what = "sessions is at least 2: one keeps the login, the others work";
@@ -139,6 +134,47 @@ fn keystore(
         pin,
         sessions: sessions.map_or(DEFAULT_SESSIONS, Spanned::into_inner),
         host_oaep: settings.host_oaep.is_some_and(Spanned::into_inner),
+    }))
+}
+
+#[cfg(not(feature = "tpm"))]
+fn tpm(
+    source: &Source<'_>,
+    _: Environment,
+    _: Range<usize>,
+    settings: raw::Keystore,
+) -> Result<KeystoreConfig> {
+    let what = "this build has no TPM support: build with --features tpm";
+    Err(source.error(settings.kind.span(), what))
+}
+
+#[cfg(feature = "tpm")]
+fn tpm(
+    source: &Source<'_>,
+    environment: Environment,
+    place: Range<usize>,
+    settings: raw::Keystore,
+) -> Result<KeystoreConfig> {
+    source.only(&settings, &["tcti", "keys", "auth", "parent_name"])?;
+    let auth = source.required(settings.auth, &place, "auth")?;
+    if auth.get_ref().0 == PinSource::Protected {
+        return Err(source.error(auth.span(), "a TPM has no PIN pad"));
+    }
+    let auth = source.pin(environment, auth)?;
+    let tcti = source.required(settings.tcti, &place, "tcti")?;
+    let keys = source.required(settings.keys, &place, "keys")?;
+    let parent_name = settings.parent_name.map(|name| {
+        name.get_ref()
+            .parse()
+            .map_err(|error: crate::backend::tpm::ParentNameError| source.error(name.span(), error))
+    });
+    let parsed = tcti.get_ref().parse();
+    Ok(KeystoreConfig::Tpm(super::TpmSettings {
+        tcti: parsed
+            .map_err(|error: crate::backend::tpm::TctiError| source.error(tcti.span(), error))?,
+        keys: source.resolve(keys.into_inner()),
+        auth,
+        parent_name: parent_name.transpose()?,
     }))
 }
 
@@ -330,6 +366,26 @@ impl Source<'_> {
 
     fn required<T>(&self, member: Option<T>, place: &Range<usize>, name: &str) -> Result<T> {
         member.ok_or_else(|| self.error(place.clone(), format!("{name} is missing here")))
+    }
+
+    /// Refuses a setting of another kind of keystore.
+    fn only(&self, settings: &raw::Keystore, known: &[&str]) -> Result<()> {
+        match settings.foreign(known) {
+            None => Ok(()),
+            Some((name, place)) => {
+                let kind = settings.kind.get_ref();
+                Err(self.error(place, format!("a keystore of type {kind:?} has no {name}")))
+            }
+        }
+    }
+
+    fn pin(&self, environment: Environment, pin: Spanned<raw::PinMember>) -> Result<PinSource> {
+        if matches!(pin.get_ref().0, PinSource::Env(_)) && environment == Environment::Production {
+            let what = "a PIN from an environment variable is refused in production: \
+                        every child of the process and /proc/PID/environ have it";
+            return Err(self.error(pin.span(), what));
+        }
+        Ok(pin.into_inner().0.rebased(self.directory()))
     }
 
     fn zero(&self, member: Option<&Spanned<u64>>, name: &str) -> Result<()> {

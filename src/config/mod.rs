@@ -14,6 +14,8 @@ use crate::secret::PinSource;
 
 mod check;
 mod pin;
+#[cfg(feature = "tpm")]
+mod pinned;
 mod raw;
 
 pub use crate::policy::{Audience, Nesting, Profile};
@@ -60,6 +62,9 @@ pub enum Environment {
 pub enum KeystoreConfig {
     /// `type = "pkcs11"`.
     Pkcs11(Pkcs11Settings),
+    /// `type = "tpm"`.
+    #[cfg(feature = "tpm")]
+    Tpm(TpmSettings),
     /// `type = "memory"`: software keys that live as long as the process. NO SECURITY.
     Memory,
 }
@@ -77,6 +82,20 @@ pub struct Pkcs11Settings {
     pub sessions: usize,
     /// Allows raw RSA in the token with OAEP decoding on the host.
     pub host_oaep: bool,
+}
+
+/// `[keystore.NAME]` with `type = "tpm"`.
+#[cfg(feature = "tpm")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TpmSettings {
+    /// The way to the TPM.
+    pub tcti: crate::backend::tpm::Tcti,
+    /// The folder of key files.
+    pub keys: PathBuf,
+    /// Where the authorization value of the keys is.
+    pub auth: PinSource,
+    /// The pinned name of the parent key.
+    pub parent_name: Option<crate::backend::tpm::ParentName>,
 }
 
 /// `[policy]`.

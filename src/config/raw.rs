@@ -1,13 +1,13 @@
 //! The configuration as it stands in the file: every member with its place, nothing checked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
-use super::pin::PinMember;
+pub(super) use super::pin::PinMember;
 use super::{Nesting, Profile};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
 
@@ -44,15 +44,29 @@ pub(super) struct Keystore {
     pub(super) pin: Option<Spanned<PinMember>>,
     pub(super) sessions: Option<Spanned<usize>>,
     pub(super) host_oaep: Option<Spanned<bool>>,
-    // Those of `type = "tpm"`, so that its absence is named and not its members.
-    #[serde(rename = "tcti")]
-    _tcti: Option<IgnoredAny>,
-    #[serde(rename = "keys")]
-    _keys: Option<IgnoredAny>,
-    #[serde(rename = "auth")]
-    _auth: Option<IgnoredAny>,
-    #[serde(rename = "parent_name")]
-    _parent_name: Option<IgnoredAny>,
+    pub(super) tcti: Option<Spanned<String>>,
+    pub(super) keys: Option<Spanned<PathBuf>>,
+    pub(super) auth: Option<Spanned<PinMember>>,
+    pub(super) parent_name: Option<Spanned<String>>,
+}
+
+impl Keystore {
+    /// Returns a setting that is there and is not one of `known`, with its place.
+    pub(super) fn foreign(&self, known: &[&str]) -> Option<(&'static str, Range<usize>)> {
+        let settings = [
+            ("module", self.module.as_ref().map(Spanned::span)),
+            ("token", self.token.as_ref().map(Spanned::span)),
+            ("pin", self.pin.as_ref().map(Spanned::span)),
+            ("sessions", self.sessions.as_ref().map(Spanned::span)),
+            ("host_oaep", self.host_oaep.as_ref().map(Spanned::span)),
+            ("tcti", self.tcti.as_ref().map(Spanned::span)),
+            ("keys", self.keys.as_ref().map(Spanned::span)),
+            ("auth", self.auth.as_ref().map(Spanned::span)),
+            ("parent_name", self.parent_name.as_ref().map(Spanned::span)),
+        ];
+        let mut given = settings.into_iter().filter_map(|(name, place)| Some((name, place?)));
+        given.find(|(name, _)| !known.contains(name))
+    }
 }
 
 #[derive(Deserialize)]

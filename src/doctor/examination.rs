@@ -35,6 +35,7 @@ impl Report {
             name: name.into(),
             healthy: false,
             device: String::new(),
+            details: Vec::new(),
             software: false,
             algorithms: Vec::new(),
         });
@@ -78,6 +79,7 @@ impl Report {
                 "{} {} serial {} version {} label {:?}",
                 device.manufacturer, device.model, device.serial, device.version, device.label
             ),
+            details: device.details,
             software: device.software,
             algorithms,
         });
@@ -194,6 +196,7 @@ impl Report {
             kid: found.kid.to_owned(),
             keystore: version.keystore.clone(),
             algorithms,
+            attributes: key.info().attributes.clone(),
             unproven: key.info().unproven.clone(),
         });
     }

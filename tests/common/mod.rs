@@ -20,6 +20,11 @@ mod softhsm;
 #[allow(unused_imports, reason = "each test file uses what it needs")]
 pub use softhsm::*;
 
+#[cfg(feature = "tpm")]
+pub mod proxy;
+#[cfg(feature = "tpm")]
+pub mod swtpm;
+
 /// What a sender hands over.
 pub struct Sent {
     /// The CEK in the clear.

@@ -118,6 +118,7 @@ impl MemoryKey {
             public: Some(public.clone()),
             unproven: Vec::new(),
             weak: Vec::new(),
+            attributes: Vec::new(),
             exportable: false,
         };
         let (keystore, algs) = (keystore.to_owned(), spec.algs.clone());

@@ -275,6 +275,7 @@ impl Keystore for Pkcs11Keystore {
             version,
             label: token.label.clone(),
             software: token.is_software(),
+            details: Vec::new(),
             warnings: self.warnings(&token),
         })
     }

@@ -96,6 +96,7 @@ pub(super) fn describe(
         public,
         unproven: Vec::new(),
         weak: Vec::new(),
+        attributes: Vec::new(),
         exportable: false,
     };
     audit(admin, handle, &mut info)?;

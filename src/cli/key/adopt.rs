@@ -83,6 +83,12 @@ impl FromStr for ObjectUri {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text.starts_with("file:") || text.starts_with("handle:") {
+            let locator = text.parse();
+            let locator =
+                locator.map_err(|error: crate::backend::LocatorError| error.to_string())?;
+            return Ok(Self { locator, token: Vec::new() });
+        }
         let (mut token, mut object) = (Vec::new(), Vec::new());
         for attribute in text.strip_prefix("pkcs11:").unwrap_or(text).split(';') {
             match attribute.split_once('=') {
@@ -94,7 +100,9 @@ impl FromStr for ObjectUri {
             }
         }
         if !text.starts_with("pkcs11:") {
-            return Err("not a pkcs11: URI, as pkcs11:object=name".to_owned());
+            return Err("not a pkcs11: URI, as pkcs11:object=name; a key of a TPM is \
+                        file:NAME.pem or handle:0x81000001"
+                .to_owned());
         }
         let locator = format!("pkcs11:{}", object.join(";")).parse();
         let locator = locator.map_err(|error: crate::backend::LocatorError| error.to_string())?;

@@ -1,0 +1,469 @@
+//! Keys in a TPM 2.0.
+//!
+//! | file | role |
+//! |---|---|
+//! | `tcti` | the text that names the way to the TPM |
+//! | `context` | the way: one protected session, the parent key, the slots for loaded keys |
+//! | `object`, `make` | key files and public areas: finding, judging, making and destroying keys |
+//! | `scheme` | what an operation is in TPM 2.0, and what a key is bound to |
+//! | `key` | one private key: the operations of the seam |
+//! | `identity`, `parent` | what the TPM says of itself, and by what it is known |
+//! | `fault` | what a code of the TPM means |
+//!
+//! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
+//! of a salt that is encrypted to the parent key, with the first parameter encrypted both ways: no
+//! CEK, shared secret or authorization value crosses in the clear, an answer that was altered is
+//! refused, and so is a handle that names another object. That holds if the parent key is the TPM's
+//! own: pin its name ([`ParentName`]).
+//!
+//! tpm2-tss writes to stderr at every error that the TPM answers, also at those that whoever sends
+//! tokens can cause. The environment variable `TSS2_LOG`, with the value `all+none`, silences it; it
+//! is read when the TPM is first used, and only the program can set it before its threads start.
+//!
+//! tpm2-tss keeps authorization values, and what it has decrypted, in buffers of its own that it
+//! does not clear.
+//!
+//! A process that forks must open its keystores after the fork.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tss_esapi::constants::CapabilityType;
+use tss_esapi::handles::{PersistentTpmHandle, TpmHandle};
+use tss_esapi::interface_types::dynamic_handles::Persistent;
+use tss_esapi::interface_types::resource_handles::Provision;
+use tss_esapi::structures::CapabilityData;
+use zeroize::Zeroizing;
+
+use crate::jose::alg::KeyAlgorithm;
+use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::primitives::ecdh;
+use crate::secret::PinSource;
+
+use super::{
+    BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
+};
+
+mod context;
+mod fault;
+mod identity;
+mod key;
+mod make;
+mod object;
+mod parent;
+mod scheme;
+mod tcti;
+
+pub use parent::{ParentName, ParentNameError};
+pub use tcti::{Tcti, TctiError};
+
+use context::{Device, Live, Trouble, lock};
+use fault::Fault;
+use key::TpmKey;
+use object::keyfile::KeyFile;
+use object::store::{Stamp, Store, Unread};
+use object::{Material, Place, describe};
+
+/// The longest authorization value: a digest of the hash that names the key.
+const MAX_AUTH: usize = 32;
+
+/// The configuration of a keystore.
+#[derive(Clone, Debug)]
+pub struct TpmConfig {
+    /// The keystore's name.
+    pub name: String,
+    /// The way to the TPM.
+    pub tcti: Tcti,
+    /// The folder of key files; made when the first key is.
+    pub keys: PathBuf,
+    /// Where the authorization value of the keys is to be had: at most 32 bytes. With
+    /// [`PinSource::None`] it is empty, and whoever reaches the TPM can use the key files.
+    pub auth: PinSource,
+    /// The name of the parent key, to be compared before anything is sent to it. Without it, a
+    /// device between us and the TPM can put a key of its own in its place.
+    pub parent_name: Option<ParentName>,
+}
+
+/// A TPM 2.0.
+pub struct TpmKeystore {
+    shared: Arc<Shared>,
+    tcti: Tcti,
+    supports: Mutex<HashMap<KeyShape, HashMap<KeyAlgorithm, Support>>>,
+    /// The file names that were given to new keys.
+    promised: Mutex<HashSet<String>>,
+}
+
+/// What the keys of a keystore share.
+struct Shared {
+    name: String,
+    device: Arc<Device>,
+    auth: Zeroizing<Vec<u8>>,
+    store: Store,
+    pinned: Option<ParentName>,
+    /// The keys that refused the authorization value: it is not tried again.
+    refused: Mutex<HashSet<Locator>>,
+}
+
+impl TpmKeystore {
+    /// Reaches the TPM, compares the parent's name and starts the session; reads the authorization
+    /// value, which is kept for as long as the keystore and its keys are.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] (no TPM behind the TCTI, or no free slot),
+    /// [`BackendError::Misconfigured`] (another parent key than the pinned one, an authorization
+    /// value that is too long), [`BackendError::PinUnavailable`].
+    pub fn open(config: TpmConfig) -> Result<Self, BackendError> {
+        let TpmConfig { name, tcti, keys, auth, parent_name } = config;
+        let auth = read_auth(&name, &auth)?;
+        let shared = Shared {
+            device: Device::at(tcti.as_str()),
+            auth,
+            store: Store::new(keys),
+            pinned: parent_name,
+            refused: Mutex::default(),
+            name,
+        };
+        let keystore = Self {
+            shared: Arc::new(shared),
+            tcti,
+            supports: Mutex::default(),
+            promised: Mutex::default(),
+        };
+        keystore.health()?;
+        Ok(keystore)
+    }
+
+    /// Returns the name of the parent key, and whether it is pinned.
+    ///
+    /// # Errors
+    /// A device fault.
+    pub fn parent_name(&self) -> Result<(ParentName, bool), BackendError> {
+        let name = self.shared.run(|live| Ok(live.parent_name().to_vec()))?;
+        Ok((ParentName(name), self.shared.pinned.is_some()))
+    }
+
+    fn file_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
+        match locator {
+            Locator::KeyFile(name) if super::locator::is_file_name(name) => Ok(name),
+            _ => Err(self.shared.misconfigured(format!(
+                "a new key of a TPM is at file:NAME.pem, not at {locator}"
+            ))),
+        }
+    }
+
+    /// Checks that a key can be put at `locator`, makes it, and writes its file.
+    fn put(
+        &self,
+        locator: &Locator,
+        make: impl FnOnce() -> Result<TpmKey, BackendError>,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let (shared, name) = (&self.shared, self.file_name(locator)?);
+        if shared.store.has(name) {
+            return Err(shared.misconfigured(format!("there is a key at {locator} already")));
+        }
+        let key = make()?;
+        if let Material { public, place: Place::Wrapped { parent, private }, .. } = key.material() {
+            let file = KeyFile {
+                parent: *parent,
+                empty_auth: shared.auth.is_empty(),
+                public: public.clone(),
+                private: private.clone(),
+            };
+            shared.store.write(name, &file).map_err(|reason| shared.misconfigured(reason))?;
+        }
+        key.stored(shared.store.stamp(name));
+        Ok(Arc::new(key))
+    }
+
+    fn found(&self, locator: &Locator) -> Result<TpmKey, BackendError> {
+        let shared = &self.shared;
+        match locator {
+            Locator::KeyFile(name) if super::locator::is_file_name(name) => {
+                // Before the reading, so that a file that is replaced meanwhile is looked at again.
+                let stamp = shared.store.stamp(name);
+                let file = match shared.store.read(name) {
+                    Ok(file) => file,
+                    Err(Unread::Missing) => return Err(self.not_found(locator)),
+                    Err(Unread::Wrong(reason)) => return Err(shared.misconfigured(reason)),
+                };
+                let place = Place::Wrapped { parent: file.parent, private: file.private };
+                let material = Material { id: shared.device.new_id(), public: file.public, place };
+                shared.key(locator, material, file.empty_auth, stamp)
+            }
+            Locator::Handle(handle) => {
+                let public = shared.run(|live| match live.read_persistent(*handle) {
+                    Err(fault) if fault.is_no_handle() => Ok(None),
+                    answer => Ok(Some(answer?)),
+                })?;
+                let Some(public) = public else { return Err(self.not_found(locator)) };
+                let place = Place::Persistent(*handle);
+                let material = Material { id: shared.device.new_id(), public, place };
+                shared.key(locator, material, shared.auth.is_empty(), None)
+            }
+            _ => Err(self.not_found(locator)),
+        }
+    }
+
+    /// Lists the persistent handles with keys that are not the TPM's own.
+    fn persistent(&self) -> Result<Vec<KeyInfo>, BackendError> {
+        let shared = &self.shared;
+        let found = shared.run(|live| {
+            let (answer, _) = live.send_bare("TPM2_GetCapability", |context| {
+                context.get_capability(CapabilityType::Handles, 0x8100_0000, 256)
+            })?;
+            let CapabilityData::Handles(handles) = answer else { return Ok(Vec::new()) };
+            let mut found = Vec::new();
+            for handle in handles.into_inner() {
+                let TpmHandle::Persistent(handle) = handle else { continue };
+                let handle = u32::from(handle);
+                let public = live.read_persistent(handle)?;
+                if !public.object_attributes().restricted() {
+                    found.push((handle, public));
+                }
+            }
+            Ok(found)
+        })?;
+        let info = |(handle, public): &(u32, _)| {
+            let locator = Locator::Handle(*handle);
+            describe(public, !shared.auth.is_empty()).map(|told| info(&locator, told).1)
+        };
+        Ok(found.iter().filter_map(info).collect())
+    }
+
+    fn not_found(&self, locator: &Locator) -> BackendError {
+        BackendError::NotFound { keystore: self.shared.name.clone(), locator: locator.clone() }
+    }
+}
+
+impl Keystore for TpmKeystore {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn describe(&self) -> Result<DeviceInfo, BackendError> {
+        identity::describe(&self.shared, &self.tcti)
+    }
+
+    fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError> {
+        if !alg.fits(shape.kind()) {
+            return Ok(Support::No { reason: format!("{alg} does not fit a key of {shape}") });
+        }
+        // Held while probing: two threads that ask at once would make the keys twice.
+        let mut known = lock(&self.supports);
+        let algs = match known.entry(shape) {
+            Entry::Occupied(algs) => algs.into_mut(),
+            Entry::Vacant(place) => place.insert(make::probe(&self.shared, shape)?),
+        };
+        let support = algs.get(&alg).cloned();
+        Ok(support.unwrap_or_else(|| Support::No { reason: "not tried".to_owned() }))
+    }
+
+    fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        Ok(Arc::new(self.found(locator)?))
+    }
+
+    fn list(&self) -> Result<Vec<KeyInfo>, BackendError> {
+        let shared = &self.shared;
+        let mut keys = Vec::new();
+        for name in shared.store.names().map_err(|reason| shared.misconfigured(reason))? {
+            match shared.store.read(&name) {
+                Ok(file) => {
+                    let told = describe(&file.public, !file.empty_auth);
+                    keys.extend(told.map(|told| info(&Locator::KeyFile(name), told).1));
+                }
+                Err(Unread::Missing) => {}
+                Err(Unread::Wrong(reason)) => {
+                    tracing::warn!(target: "hsm_jose", keystore = shared.name, reason, "passed over");
+                }
+            }
+        }
+        keys.extend(self.persistent()?);
+        Ok(keys)
+    }
+
+    fn new_locator(&self, name: &str) -> Result<Locator, BackendError> {
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+        let plain = |c: char| if is_plain(&c) { c } else { '-' };
+        let stem: String = name.chars().map(plain).take(100).collect();
+        let stem = stem.trim_start_matches('.');
+        let stem = if stem.is_empty() { "key" } else { stem };
+        let numbered = (2..).map(|number: u64| format!("{stem}-{number}.pem"));
+        let mut names = std::iter::once(format!("{stem}.pem")).chain(numbered);
+        // Two threads that ask at once get two names.
+        let mut promised = lock(&self.promised);
+        let free = names.find(|name| !self.shared.store.has(name) && !promised.contains(name));
+        promised.extend(free.clone());
+        Ok(Locator::KeyFile(free.unwrap_or_else(|| format!("{stem}.pem"))))
+    }
+
+    fn generate(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.put(locator, || make::generate(&self.shared, locator, spec))
+    }
+
+    fn import(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        private: &PrivateJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.put(locator, || make::import(&self.shared, locator, spec, private))
+    }
+
+    fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
+        let shared = &self.shared;
+        match locator {
+            Locator::KeyFile(name) if super::locator::is_file_name(name) => {
+                match shared.store.remove(name) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(self.not_found(locator)),
+                    Err(reason) => Err(shared.misconfigured(reason)),
+                }
+            }
+            Locator::Handle(number) => {
+                let is_gone = shared.run(|live| match evict(live, *number) {
+                    Err(fault) if fault.is_no_handle() => Ok(false),
+                    answer => Ok(answer.map(|()| true)?),
+                })?;
+                if is_gone { Ok(()) } else { Err(self.not_found(locator)) }
+            }
+            _ => Err(self.not_found(locator)),
+        }
+    }
+
+    fn health(&self) -> Result<(), BackendError> {
+        self.shared.run(|live| Ok(live.ask()?))
+    }
+}
+
+impl Shared {
+    fn run<T>(
+        &self,
+        commands: impl Fn(&mut Live) -> Result<T, Trouble>,
+    ) -> Result<T, BackendError> {
+        self.device.run(self.pinned(), commands).map_err(|trouble| self.error(trouble))
+    }
+
+    fn pinned(&self) -> Option<&[u8]> {
+        self.pinned.as_ref().map(ParentName::as_bytes)
+    }
+
+    /// Makes a key of what was read, found or made.
+    fn key(
+        self: &Arc<Self>,
+        locator: &Locator,
+        material: Material,
+        empty_auth: bool,
+        stamp: Option<Stamp>,
+    ) -> Result<TpmKey, BackendError> {
+        let Some(told) = describe(&material.public, !empty_auth) else {
+            let reason = "not RSA, P-256, P-384 or P-521".to_owned();
+            return Err(self.unsupported(&format!("the key at {locator}"), reason));
+        };
+        if let PublicKey::Point(point) = &told.key
+            && ecdh::check_point(point).is_err()
+        {
+            return Err(self.misconfigured(format!(
+                "the public area at {locator} was changed: its point is not on the curve"
+            )));
+        }
+        let (public, info) = info(locator, told);
+        Ok(TpmKey::new(Arc::clone(self), info, public, material, empty_auth, stamp))
+    }
+
+    fn error(&self, trouble: Trouble) -> BackendError {
+        match trouble {
+            Trouble::Fault(fault) if fault.is_failure() => fault.into_unavailable(&self.name),
+            Trouble::Fault(fault) => fault.into_error(&self.name),
+            Trouble::Parent { expected, found } => self.misconfigured(format!(
+                "the parent key is {}, expected {}: another TPM, one that was cleared, or somebody \
+                 on the way to it; nothing was sent to it",
+                ParentName(found),
+                ParentName(expected)
+            )),
+            Trouble::Replaced => self.misconfigured("another key is in its place".to_owned()),
+            Trouble::Locked(lockout) => BackendError::PinLocked {
+                keystore: self.name.clone(),
+                code: format!(
+                    "TPM_RC_LOCKOUT, {} of {} failures",
+                    lockout.failures, lockout.max_failures
+                ),
+            },
+        }
+    }
+
+    fn built<T>(&self, what: &'static str, value: tss_esapi::Result<T>) -> Result<T, BackendError> {
+        value.map_err(|error| Fault::of(error, what).into_error(&self.name))
+    }
+
+    fn misconfigured(&self, reason: String) -> BackendError {
+        BackendError::Misconfigured { keystore: self.name.clone(), reason }
+    }
+
+    fn unsupported(&self, what: &str, reason: String) -> BackendError {
+        let keystore = self.name.clone();
+        BackendError::Unsupported { keystore, what: what.to_owned(), reason }
+    }
+}
+
+impl fmt::Debug for TpmKeystore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TpmKeystore")
+            .field("name", &self.shared.name)
+            .field("device", &self.shared.device)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_auth(name: &str, source: &PinSource) -> Result<Zeroizing<Vec<u8>>, BackendError> {
+    if *source == PinSource::Protected {
+        return Err(BackendError::Misconfigured {
+            keystore: name.to_owned(),
+            reason: "a TPM has no PIN pad: auth is not { protected = true }".to_owned(),
+        });
+    }
+    let pin = source
+        .read(name)
+        .map_err(|reason| BackendError::PinUnavailable { keystore: name.to_owned(), reason })?;
+    let auth = pin.map(|pin| pin.expose().as_bytes().to_vec()).unwrap_or_default();
+    let auth = Zeroizing::new(auth);
+    if auth.len() > MAX_AUTH {
+        return Err(BackendError::Misconfigured {
+            keystore: name.to_owned(),
+            reason: format!("{source} has more than the {MAX_AUTH} bytes that a TPM takes"),
+        });
+    }
+    Ok(auth)
+}
+
+/// Turns a description into what the seam tells.
+fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
+    let label = match locator {
+        Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
+        _ => None,
+    };
+    let info = KeyInfo {
+        locator: locator.clone(),
+        label,
+        public: Some(told.key.clone()),
+        unproven: told.unproven,
+        weak: told.weak,
+        attributes: told.attributes,
+        exportable: told.exportable,
+    };
+    (told.key, info)
+}
+
+fn evict(live: &mut Live, number: u32) -> Result<(), Fault> {
+    let handle = live.open_persistent(number)?;
+    live.send("TPM2_EvictControl", |context| {
+        let persistent = Persistent::Persistent(PersistentTpmHandle::new(number)?);
+        context.evict_control(Provision::Owner, handle, persistent).map(|_| ())
+    })
+}
