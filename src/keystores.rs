@@ -175,6 +175,10 @@ fn open_backend(name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>
         KeystoreConfig::Tpm(settings) => Ok(Arc::new(open_tpm(name, settings)?)),
         #[cfg(feature = "pkcs11")]
         KeystoreConfig::Pkcs11(settings) => Ok(Arc::new(open_pkcs11(name, settings)?)),
+        #[cfg(not(feature = "tpm"))]
+        KeystoreConfig::Tpm => Err(Error::Config(format!(
+            "keystore {name} is of type tpm, which this build lacks: build with --features tpm"
+        ))),
         #[cfg(not(feature = "pkcs11"))]
         KeystoreConfig::Pkcs11(_) => Err(Error::Config(format!(
             "keystore {name} is of type pkcs11, which this build lacks: build with --features pkcs11"

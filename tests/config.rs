@@ -219,10 +219,14 @@ fn a_file_that_was_named_and_is_not_there_is_an_error() {
 
 #[cfg(not(feature = "tpm"))]
 #[test]
-fn a_build_without_tpm_says_so() {
-    let text = "schema = 1\nenvironment = \"test\"\n[keystore.edge]\ntype = \"tpm\"\n";
-    let error = Config::parse(Path::new("hsm-jose.toml"), text).expect_err("refused").to_string();
-    assert!(error.contains("4:8: this build has no TPM support"), "{error}");
+fn a_build_without_tpm_reads_the_configuration_and_says_so_when_it_is_used() {
+    let text = "schema = 1\nenvironment = \"test\"\n[keystore.edge]\ntype = \"tpm\"\n\
+                tcti = \"device:/dev/tpmrm0\"\nkeys = \"tpm-keys\"\nauth = { file = \"tpm-auth\" }\n";
+    let config = Config::parse(Path::new("hsm-jose.toml"), text).unwrap();
+    let keystores = hsm_jose::keystores::Keystores::new(&config);
+    let error = keystores.open("edge").map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "config");
+    assert!(error.to_string().contains("--features tpm"), "{error}");
 }
 
 #[cfg(feature = "tpm")]

@@ -84,6 +84,11 @@ impl Findings<'_> {
             self.add("keystore", "there is no [keystore.NAME]");
         }
         for (name, keystore) in &self.config.keystores {
+            #[cfg(not(feature = "tpm"))]
+            if *keystore == KeystoreConfig::Tpm {
+                let what = "type = \"tpm\", which this build lacks: build with --features tpm";
+                self.add(&format!("keystore.{name}"), what);
+            }
             let KeystoreConfig::Pkcs11(settings) = keystore else { continue };
             let at = format!("keystore.{name}");
             if !settings.module.is_file() {

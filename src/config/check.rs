@@ -137,6 +137,8 @@ fn pkcs11(
     }))
 }
 
+/// A configuration serves builds with and without the feature: what lacks it says so when the
+/// keystore is used.
 #[cfg(not(feature = "tpm"))]
 fn tpm(
     source: &Source<'_>,
@@ -144,8 +146,8 @@ fn tpm(
     _: Range<usize>,
     settings: raw::Keystore,
 ) -> Result<KeystoreConfig> {
-    let what = "this build has no TPM support: build with --features tpm";
-    Err(source.error(settings.kind.span(), what))
+    source.only(&settings, &["tcti", "keys", "auth", "parent_name"])?;
+    Ok(KeystoreConfig::Tpm)
 }
 
 #[cfg(feature = "tpm")]

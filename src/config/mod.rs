@@ -65,6 +65,9 @@ pub enum KeystoreConfig {
     /// `type = "tpm"`.
     #[cfg(feature = "tpm")]
     Tpm(TpmSettings),
+    /// `type = "tpm"`, which this build cannot open.
+    #[cfg(not(feature = "tpm"))]
+    Tpm,
     /// `type = "memory"`: software keys that live as long as the process. NO SECURITY.
     Memory,
 }
