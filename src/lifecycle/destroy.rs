@@ -95,7 +95,12 @@ fn destroy_in_device(name: &str, keystore: &dyn Keystore, version: &KeyVersion) 
         Some(public) => keystore.find_with_public(&version.locator, &public.key).map(drop),
         None => Ok(()),
     };
-    match found.and_then(|()| keystore.destroy(&version.locator)) {
+    // A key that is not there may have left its public half behind.
+    let destroyed = match found {
+        Ok(()) | Err(BackendError::NotFound { .. }) => keystore.destroy(&version.locator),
+        Err(error) => Err(error),
+    };
+    match destroyed {
         Ok(()) => Ok(true),
         Err(BackendError::NotFound { .. }) => Ok(false),
         Err(error @ BackendError::Misconfigured { .. }) => Err(Error::Config(format!(

@@ -180,25 +180,40 @@ pub(super) fn destroy(admin: &AdminLease<'_>, pair: &Pair) -> Result<(), Backend
 }
 
 /// Destroys the private key at `locator`, and its public key if no other private key has its id.
+///
+/// The public key first: a crash in between leaves a private key, which is found again, and not a
+/// public one, which nobody looks for. One that is left all the same goes where the private key
+/// is not found.
 pub(super) fn destroy_at(
     admin: &AdminLease<'_>,
     keystore: &str,
     locator: &Locator,
 ) -> Result<(), BackendError> {
-    let handle = object::find_one(admin, keystore, locator)?;
-    let id = match object::read(admin, handle, AttributeType::Id)? {
-        Some(Attribute::Id(id)) if !id.is_empty() => Some(id),
-        _ => None,
+    let handle = match object::find_one(admin, keystore, locator) {
+        Err(BackendError::NotFound { keystore, locator }) => {
+            if let Locator::Object { id: Some(id), .. } = &locator {
+                destroy_public(admin, id, 0)?;
+            }
+            return Err(BackendError::NotFound { keystore, locator });
+        }
+        found => found?,
     };
+    if let Some(Attribute::Id(id)) = object::read(admin, handle, AttributeType::Id)? {
+        destroy_public(admin, &id, 1)?;
+    }
     admin
         .session()
         .destroy_object(handle)
-        .map_err(|error| admin.error(&error, Function::DestroyObject))?;
-    let Some(id) = id else { return Ok(()) };
-    if object::find_by_id(admin, ObjectClass::PRIVATE_KEY, &id)?.is_empty() {
-        for public in object::find_by_id(admin, ObjectClass::PUBLIC_KEY, &id)? {
-            discard(admin, public);
-        }
+        .map_err(|error| admin.error(&error, Function::DestroyObject))
+}
+
+/// Destroys the public keys with an id, unless more private keys than `own` have it too.
+fn destroy_public(admin: &AdminLease<'_>, id: &[u8], own: usize) -> Result<(), BackendError> {
+    if id.is_empty() || object::find_by_id(admin, ObjectClass::PRIVATE_KEY, id)?.len() > own {
+        return Ok(());
+    }
+    for public in object::find_by_id(admin, ObjectClass::PUBLIC_KEY, id)? {
+        discard(admin, public);
     }
     Ok(())
 }
