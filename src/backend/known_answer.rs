@@ -10,6 +10,12 @@ use crate::primitives::{aes_kw, concat_kdf, digest, ecdh};
 const ENC: ContentEncryption = ContentEncryption::A256Gcm;
 const MESSAGE: &[u8] = b"hsm-jose known answer";
 
+/// Marks what is done to find out, so that in the trace it is told from what was asked for.
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub(crate) fn span() -> tracing::span::EnteredSpan {
+    tracing::debug_span!(target: "hsm_jose::custody", "known_answer").entered()
+}
+
 /// How a key unwraps: [`super::HardwareKey::unwrap_cek`] without the check of the key's algs.
 pub(crate) type Unwrap<'a> =
     dyn Fn(&CekRequest<'_>, ContentEncryption) -> Result<Box<dyn Cek>, BackendError> + 'a;

@@ -17,8 +17,7 @@ impl Pkcs11Key {
         }
         let _one_at_a_time = lock(&self.proving);
         if place.get().is_none() {
-            // In the trace, what is done to find out is told from what was asked for.
-            let _span = tracing::debug_span!(target: "hsm_jose::custody", "known_answer").entered();
+            let _span = known_answer::span();
             let way = self.prove(alg)?;
             return Ok(place.get_or_init(|| way));
         }
