@@ -82,8 +82,8 @@ impl Keystores {
     /// Opens a keystore, or returns it as it was opened before.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is none of this name, or it is a software token in production;
-    /// else what the device, or the way to it, answered.
+    /// [`Error::Config`] if there is none of this name, or in production it is a software token, or
+    /// a TPM whose parent key is not pinned; else what the device, or the way to it, answered.
     pub fn open(&self, name: &str) -> Result<Arc<dyn Keystore>> {
         let Some(slot) = self.slots.get(name) else {
             let names: Vec<&str> = self.names().collect();
@@ -150,6 +150,10 @@ impl Keystores {
     }
 
     fn open_now(&self, name: &str, config: &KeystoreConfig) -> Result<Arc<dyn Keystore>> {
+        #[cfg(feature = "tpm")]
+        if self.is_production {
+            refuse_unpinned(name, config)?;
+        }
         let keystore = open_backend(name, config)?;
         if self.is_production {
             refuse_software(name, &*keystore)?;
@@ -163,6 +167,20 @@ fn refuse_software(name: &str, keystore: &dyn Keystore) -> Result<()> {
         return Err(Error::Config(format!(
             "keystore {name} is a software token: its keys are files that can be copied, and \
              environment = \"production\" refuses it"
+        )));
+    }
+    Ok(())
+}
+
+/// Nothing tells a TPM that is not pinned from a device that somebody put in its place.
+#[cfg(feature = "tpm")]
+fn refuse_unpinned(name: &str, config: &KeystoreConfig) -> Result<()> {
+    if let KeystoreConfig::Tpm(settings) = config
+        && settings.parent_name.is_none()
+    {
+        return Err(Error::Config(format!(
+            "keystore {name} is a TPM whose parent key is not pinned, and environment = \
+             \"production\" refuses it: `token pin {name}` writes parent_name"
         )));
     }
     Ok(())

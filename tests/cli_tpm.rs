@@ -5,6 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
+use hsm_jose::jose::base64url;
+use hsm_jose::jose::jwk::PublicJwk;
+use serde_json::{Value, json};
+
 mod common;
 
 use common::swtpm::{AUTH, Swtpm, write_pin};
@@ -135,4 +140,129 @@ fn a_session_with_its_failures_has_the_exit_codes_of_every_keystore() {
     assert_eq!(status, 6, "{said}");
     place.0.restart();
     assert_eq!(place.good(&["decrypt"], &jwe), b"secret");
+}
+
+#[test]
+fn production_takes_no_tpm_that_is_not_pinned() {
+    let place = Place::new();
+    let text = place.configuration().replace("\"test\"", "\"production\"");
+    place.configure(&text);
+    let generate = ["key", "generate", "k", "--alg", "ES256"];
+    let (status, said) = place.code(&generate, b"");
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("not pinned") && said.contains("token pin edge"), "{said}");
+    assert!(!place.path("keys").exists());
+    // What it names as the way out works. Then it is the software of this TPM that is refused.
+    place.good(&["token", "pin", "edge"], b"");
+    let (status, said) = place.code(&generate, b"");
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("software token") && !said.contains("not pinned"), "{said}");
+}
+
+/// A compact JWE of a stranger's making, in parts.
+#[derive(Clone)]
+struct Jwe {
+    header: Value,
+    encrypted_key: Vec<u8>,
+    sealed: [Vec<u8>; 3],
+}
+
+impl Jwe {
+    /// Seals to a key, with a CEK of the length of `cek_for`.
+    fn to(jwk: &PublicJwk, alg: KeyManagement, cek_for: ContentEncryption) -> Self {
+        let sent = common::send(&jwk.key, alg, cek_for);
+        let mut header = json!({ "alg": alg.name(), "enc": "A256GCM", "kid": jwk.kid });
+        if let Some((epk, _)) = &sent.agreed {
+            header["epk"] = Value::Object(epk.to_members());
+            header["apu"] = base64url::encode(b"apu").into();
+            header["apv"] = base64url::encode(b"apv").into();
+        }
+        let aad = base64url::encode(header.to_string().as_bytes());
+        let (iv, ciphertext, tag) = common::seal(cek_for, &sent.cek, aad.as_bytes(), b"content");
+        Self { header, encrypted_key: sent.encrypted_key, sealed: [iv, ciphertext, tag] }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Self)) -> String {
+        let mut changed = self.clone();
+        change(&mut changed);
+        let header = changed.header.to_string().into_bytes();
+        let parts = [vec![header, changed.encrypted_key], changed.sealed.to_vec()].concat();
+        parts.iter().map(|part| base64url::encode(part)).collect::<Vec<_>>().join(".")
+    }
+
+    /// The token with another encrypted key.
+    fn key(&self, change: impl FnOnce(&mut Vec<u8>)) -> String {
+        self.with(|it| change(&mut it.encrypted_key))
+    }
+}
+
+#[test]
+fn what_reaches_a_key_and_is_wrong_has_one_answer() {
+    let place = Place::new();
+    let generate = |name: &str, alg: &str| {
+        PublicJwk::parse(&place.good(&["key", "generate", name, "--alg", alg], b"")).unwrap()
+    };
+    let rsa_jwk = generate("rsa", "RSA-OAEP-256");
+    let ec_jwk = generate("ec", "ECDH-ES+A256KW");
+    let (long, short) = (ContentEncryption::A256Gcm, ContentEncryption::A128Gcm);
+    let rsa = Jwe::to(&rsa_jwk, KeyManagement::RsaOaep256, long);
+    let ec = Jwe::to(&ec_jwk, KeyManagement::EcdhEsA256Kw, long);
+    let other = Jwe::to(&rsa_jwk, KeyManagement::RsaOaep, long);
+    let other = Jwe { header: rsa.header.clone(), ..other };
+    let mut cases = vec![
+        ("a CEK for A128GCM", Jwe::to(&rsa_jwk, KeyManagement::RsaOaep256, short).with(|_| ())),
+        (
+            "a wrapped CEK for A128GCM",
+            Jwe::to(&ec_jwk, KeyManagement::EcdhEsA256Kw, short).with(|_| ()),
+        ),
+        ("OAEP with SHA-1", other.with(|_| ())),
+    ];
+    for jwe in [&rsa, &ec] {
+        assert_eq!(place.good(&["decrypt"], jwe.with(|_| ()).as_bytes()), b"content");
+        cases.extend([
+            ("first bit", jwe.key(|it| it[0] ^= 1)),
+            ("last bit", jwe.key(|it| *it.last_mut().unwrap() ^= 1)),
+            ("short", jwe.key(|it| it.truncate(it.len() - 1))),
+            ("long", jwe.key(|it| it.push(0))),
+            ("a zero before it", jwe.key(|it| it.insert(0, 0))),
+            ("zeros", jwe.key(|it| it.fill(0))),
+            ("one", jwe.key(|it| (it.fill(0), *it.last_mut().unwrap() = 1).1)),
+            ("as large as can be", jwe.key(|it| it.fill(0xff))),
+            ("one byte", jwe.key(|it| it.truncate(1))),
+            ("the tag", jwe.with(|it| it.sealed[2][0] ^= 1)),
+            ("the ciphertext", jwe.with(|it| it.sealed[1][0] ^= 1)),
+            ("the header", jwe.with(|it| it.header["x"] = 1.into())),
+        ]);
+    }
+    let mut answers = std::collections::BTreeSet::new();
+    for (what, token) in cases {
+        let output = place.run(&["decrypt"], token.as_bytes());
+        assert_eq!(output.status.code(), Some(3), "{what}");
+        assert!(output.stdout.is_empty(), "{what}");
+        answers.insert(String::from_utf8(output.stderr).unwrap());
+    }
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    // Points that are none are refused before the TPM is asked.
+    let point = |name: &'static str, value: Vec<u8>| {
+        ec.with(|it| it.header["epk"][name] = base64url::encode(&value).into())
+    };
+    let points = [
+        ("off the curve", point("y", vec![1; 32])),
+        ("x is zero", point("x", vec![0; 32])),
+        ("x is beyond the field", point("x", vec![0xff; 32])),
+        ("a short x", point("x", vec![1; 31])),
+        ("no y", ec.with(|it| drop(it.header["epk"].as_object_mut().unwrap().remove("y")))),
+        ("another curve", ec.with(|it| it.header["epk"]["crv"] = "P-384".into())),
+    ];
+    for (what, token) in points {
+        let (status, said) = place.code(&["decrypt"], token.as_bytes());
+        assert_eq!(status, 3, "{what}: {said}");
+    }
+    // None of them has cost the keys anything.
+    for jwe in [&rsa, &ec] {
+        assert_eq!(place.good(&["decrypt"], jwe.with(|_| ()).as_bytes()), b"content");
+    }
+    assert_eq!(place.0.tool("tpm2_getcap", &["handles-transient"]).trim(), "");
+    let counter = place.0.tool("tpm2_getcap", &["properties-variable"]);
+    assert!(counter.contains("TPM2_PT_LOCKOUT_COUNTER: 0x0"), "{counter}");
 }

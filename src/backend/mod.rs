@@ -21,6 +21,8 @@ use crate::jose::jwk::{PrivateJwk, PublicKey, PublicPoint};
 use crate::secret::Plaintext;
 
 pub(crate) mod agreement;
+#[cfg(all(feature = "cli", any(feature = "pkcs11", feature = "tpm")))]
+pub(crate) mod bare;
 mod cek;
 mod error;
 pub(crate) mod known_answer;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::error::Result;
 
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod bench;
 mod config;
 mod decrypt;
@@ -78,7 +78,7 @@ enum Command {
     Open(open::Args),
     Inspect(inspect::Args),
     Doctor(doctor::Args),
-    #[cfg(feature = "pkcs11")]
+    #[cfg(any(feature = "pkcs11", feature = "tpm"))]
     Bench(bench::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -114,7 +114,7 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Open(args) => args.run(&setup()?),
         Command::Inspect(args) => args.run(),
         Command::Doctor(args) => args.run(&setup()?),
-        #[cfg(feature = "pkcs11")]
+        #[cfg(any(feature = "pkcs11", feature = "tpm"))]
         Command::Bench(args) => args.run(&setup()?),
         Command::Config(command) => command.run(&setup()?),
         Command::Policy(command) => command.run(&setup()?),

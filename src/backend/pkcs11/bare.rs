@@ -1,6 +1,4 @@
-//! The bare native calls of an operation, for measuring what the engine adds to them.
-
-use std::fmt;
+//! The bare calls of PKCS#11.
 
 use cryptoki::context::Function;
 use cryptoki::object::ObjectHandle;
@@ -10,25 +8,12 @@ use super::mechanism::Mech;
 use super::pool::Lease;
 use super::road::Trouble;
 use super::{Pkcs11Keystore, object};
+use crate::backend::bare::{BareCall, BareKeystore, BareOperation};
 use crate::backend::{BackendError, Locator};
-use crate::jose::alg::Hash;
-
-/// A private-key operation with its input, as the engine would ask the token for it.
-#[derive(Clone, Debug)]
-pub(crate) enum BareOperation {
-    /// RSAES-OAEP with SHA-1 of a ciphertext as long as the modulus: C_DecryptInit, C_Decrypt.
-    DecryptOaepSha1(Vec<u8>),
-    /// RSASSA-PSS of a SHA-256 digest (32 bytes): C_SignInit, C_Sign.
-    SignPss(Vec<u8>),
-    /// ECDSA of a digest: C_SignInit, C_Sign.
-    SignEcdsa(Vec<u8>),
-    /// ECDH with a peer's point (0x04 || X || Y, or 32 bytes): C_DeriveKey, C_GetAttributeValue,
-    /// C_DestroyObject. With the length of Z in bytes.
-    Agree(Vec<u8>, usize),
-}
+use crate::jose::alg::{Hash, KeyManagement};
 
 /// An operation on a session of its own, ready to be repeated.
-pub(crate) struct BareKey<'a> {
+struct BareKey<'a> {
     lease: Lease<'a>,
     key: ObjectHandle,
     operation: BareOperation,
@@ -36,42 +21,50 @@ pub(crate) struct BareKey<'a> {
     keystore: &'a str,
 }
 
-impl Pkcs11Keystore {
-    /// Prepares an operation of the key at `locator`: the session is taken from the keystore's for
-    /// as long as the value lives.
-    ///
-    /// # Errors
-    /// As [`crate::backend::Keystore::find`], or no free session.
-    pub(crate) fn bare(
-        &self,
-        locator: &Locator,
-        operation: BareOperation,
-    ) -> Result<BareKey<'_>, BackendError> {
+impl BareKeystore for Pkcs11Keystore {
+    fn oaep(&self) -> KeyManagement {
+        // The one that every token has.
+        KeyManagement::RsaOaep
+    }
+
+    fn most_bare(&self) -> usize {
+        // One is the administrator's.
+        self.connection.config().sessions.saturating_sub(1)
+    }
+
+    fn calls(&self, operation: &BareOperation) -> &'static str {
+        match operation {
+            BareOperation::DecryptOaep(..) => "C_DecryptInit, C_Decrypt (OAEP)",
+            BareOperation::SignPss(_) => "C_SignInit, C_Sign (PSS)",
+            BareOperation::SignEcdsa(_) => "C_SignInit, C_Sign (ECDSA)",
+            BareOperation::Agree(_) => "C_DeriveKey, C_GetAttributeValue, C_DestroyObject",
+        }
+    }
+
+    fn bare(&self, key: &Locator, operation: &BareOperation) -> Result<BareCall<'_>, BackendError> {
         let keystore = self.connection.name();
-        let key = self.with_admin(|admin| object::find_one(admin, keystore, locator))?;
+        let key = self.with_admin(|admin| object::find_one(admin, keystore, key))?;
         let lease = self.connection.checkout()?;
+        let operation = operation.clone();
         // As long as the longest modulus.
-        Ok(BareKey { lease, key, operation, buffer: vec![0; 1024], keystore })
+        let mut key = BareKey { lease, key, operation, buffer: vec![0; 1024], keystore };
+        Ok(Box::new(move || key.run()))
     }
 }
 
 impl BareKey<'_> {
-    /// Runs the native calls once and drops their result.
-    ///
-    /// # Errors
-    /// What the token answered.
-    pub(crate) fn run(&mut self) -> Result<(), BackendError> {
+    fn run(&mut self) -> Result<(), BackendError> {
         let Self { lease, key, operation, buffer, .. } = self;
         let done = match operation {
-            BareOperation::DecryptOaepSha1(ciphertext) => {
-                lease.decrypt(Mech::RsaOaep(Hash::Sha1), *key, ciphertext, buffer, None)
+            BareOperation::DecryptOaep(hash, ciphertext) => {
+                lease.decrypt(Mech::RsaOaep(*hash), *key, ciphertext, buffer, None)
             }
             BareOperation::SignPss(digest) => {
                 lease.sign(Mech::RsaPss(Hash::Sha256), *key, digest, buffer, None)
             }
             BareOperation::SignEcdsa(digest) => lease.sign(Mech::Ecdsa, *key, digest, buffer, None),
-            BareOperation::Agree(point, z_len) => match buffer.get_mut(..*z_len) {
-                Some(z) => lease.agree(*key, point, z),
+            BareOperation::Agree(point) => match buffer.get_mut(..point.curve().field_len()) {
+                Some(z) => lease.agree(*key, point.as_bytes(), z),
                 None => Err(Fault::nonsense(Function::DeriveKey, "more bytes than room").into()),
             },
         };
@@ -79,11 +72,5 @@ impl BareKey<'_> {
             Trouble::Fault(fault) => fault.into_error(self.keystore),
             Trouble::Login(error) => error,
         })
-    }
-}
-
-impl fmt::Debug for BareKey<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BareKey").field("keystore", &self.keystore).finish_non_exhaustive()
     }
 }

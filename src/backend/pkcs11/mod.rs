@@ -41,8 +41,6 @@ mod road;
 mod session;
 mod token;
 
-#[cfg(feature = "cli")]
-pub(crate) use bare::{BareKey, BareOperation};
 pub use token::{TokenSelector, TokenSelectorError};
 
 use key::Pkcs11Key;

@@ -119,6 +119,20 @@ impl Device {
         answer
     }
 
+    /// Takes the context away, to send commands by hand; it is to be put back.
+    #[cfg(feature = "cli")]
+    pub(super) fn take(&self, pinned: Option<&[u8]>) -> Result<Live, Trouble> {
+        let mut state = lock(&self.state);
+        self.live(&mut state, pinned)?;
+        state.live.take().ok_or(Fault::nonsense("Esys_Initialize", "no context").into())
+    }
+
+    /// Puts back what [`Device::take`] has taken.
+    #[cfg(feature = "cli")]
+    pub(super) fn put_back(&self, live: Live) {
+        lock(&self.state).live.get_or_insert(live);
+    }
+
     /// Frees the slot of a key that is not used any more.
     pub(super) fn release(&self, id: u64) {
         let mut state = lock(&self.state);

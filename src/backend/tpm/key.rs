@@ -354,7 +354,7 @@ fn input_error(failure: Failure) -> BackendError {
 }
 
 /// Sends TPM2_Sign for a digest that was made here, which only a key that is not restricted takes.
-fn sign(
+pub(super) fn sign(
     context: &mut tss_esapi::Context,
     key: KeyHandle,
     digest: Digest,

@@ -9,6 +9,7 @@
 //! | `key` | one private key: the operations of the seam |
 //! | `identity`, `parent` | what the TPM says of itself, and by what it is known |
 //! | `fault` | what a code of the TPM means |
+//! | `bare` | the same commands by hand, for a measurement |
 //!
 //! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
 //! of a salt that is encrypted to the parent key, with the first parameter encrypted both ways: no
@@ -47,6 +48,8 @@ use super::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
 
+#[cfg(feature = "cli")]
+mod bare;
 mod context;
 mod fault;
 mod identity;

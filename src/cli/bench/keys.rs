@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::PAYLOAD_LEN;
-use crate::backend::pkcs11::{BareOperation, Pkcs11Keystore};
+use crate::backend::bare::{BareKeystore, BareOperation};
 use crate::backend::{KeyShape, KeySpec, Keystore, Locator};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -21,7 +21,8 @@ use crate::primitives::{digest, ecdh};
 
 /// The keys, and an engine over them.
 pub(super) struct Bench {
-    pub(super) keystore: Arc<Pkcs11Keystore>,
+    pub(super) keystore: Arc<dyn BareKeystore>,
+    /// The four keys of the operations, then those that take turns.
     pub(super) keys: Vec<Locator>,
     pub(super) engine: Engine,
     pub(super) tokens: [String; 4],
@@ -29,15 +30,18 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(keystore: &Arc<Pkcs11Keystore>) -> Result<Self> {
+    pub(super) fn new(keystore: &Arc<dyn BareKeystore>) -> Result<Self> {
+        let oaep = keystore.oaep();
         let rsa = KeyShape::Rsa { bits: 2048 };
         let p256 = KeyShape::Curve(Curve::P256);
-        let wanted = [
-            ("rsa-dec", rsa, KeyAlgorithm::Unwrap(KeyManagement::RsaOaep)),
-            ("rsa-sig", rsa, KeyAlgorithm::Sign(SignatureAlgorithm::Ps256)),
-            ("ec-sig", p256, KeyAlgorithm::Sign(SignatureAlgorithm::Es256)),
-            ("ec-dec", p256, KeyAlgorithm::Unwrap(KeyManagement::EcdhEs)),
+        let es256 = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+        let mut wanted = vec![
+            ("rsa-dec".to_owned(), rsa, KeyAlgorithm::Unwrap(oaep)),
+            ("rsa-sig".to_owned(), rsa, KeyAlgorithm::Sign(SignatureAlgorithm::Ps256)),
+            ("ec-sig".to_owned(), p256, es256),
+            ("ec-dec".to_owned(), p256, KeyAlgorithm::Unwrap(KeyManagement::EcdhEs)),
         ];
+        wanted.extend((0..keystore.in_turn()).map(|number| (in_turn(number), p256, es256)));
         let mut made = Made { keystore: keystore.clone(), keys: Vec::new() };
         let mut keyring = Keyring::default();
         let mut jwks = Vec::new();
@@ -47,15 +51,15 @@ impl Bench {
             let key = keystore.generate(&locator, &KeySpec { shape, algs: vec![alg] })?;
             let public = key.info().public.clone();
             let mut jwk = PublicJwk::bare(public.ok_or_else(|| unexpected("no public half"))?);
-            (jwk.kid, jwk.alg) = (Some(name.to_owned()), Some(alg.name().to_owned()));
+            (jwk.kid, jwk.alg) = (Some(name.clone()), Some(alg.name().to_owned()));
             jwks.push(jwk.clone());
-            keyring.keys.push(entry(name, alg, keystore.name(), locator, jwk));
+            keyring.keys.push(entry(&name, alg, keystore.name(), locator, jwk));
         }
-        let [rsa_dec, rsa_sig, ec_sig, ec_dec] = &jwks[..] else {
+        let [rsa_dec, rsa_sig, ec_sig, ec_dec, ..] = &jwks[..] else {
             return Err(unexpected("four keys"));
         };
         let contexts = vec![
-            context("rsa", "rsa-dec", KeyManagement::RsaOaep, "rsa-sig", rsa_sig)?,
+            context("rsa", "rsa-dec", oaep, "rsa-sig", rsa_sig)?,
             context("p256", "ec-dec", KeyManagement::EcdhEs, "ec-sig", ec_sig)?,
         ];
         let keystores = Keystores::opened(vec![keystore.clone() as Arc<dyn Keystore>], false)?;
@@ -72,7 +76,7 @@ impl Bench {
             engine.seal("rsa", &claims, std::slice::from_ref(&rsa), None)?,
             engine.seal("p256", &claims, std::slice::from_ref(&ec), None)?,
         ];
-        let operations = operations(rsa_dec, ec_dec)?;
+        let operations = operations(oaep, rsa_dec, ec_dec)?;
         let keys = std::mem::take(&mut made.keys);
         Ok(Self { keystore: keystore.clone(), keys, engine, tokens, operations })
     }
@@ -80,23 +84,23 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        destroy(&self.keystore, &self.keys);
+        destroy(&*self.keystore, &self.keys);
     }
 }
 
 /// Keys that are destroyed unless a [`Bench`] has taken them over.
 struct Made {
-    keystore: Arc<Pkcs11Keystore>,
+    keystore: Arc<dyn BareKeystore>,
     keys: Vec<Locator>,
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        destroy(&self.keystore, &self.keys);
+        destroy(&*self.keystore, &self.keys);
     }
 }
 
-fn destroy(keystore: &Pkcs11Keystore, keys: &[Locator]) {
+fn destroy(keystore: &dyn BareKeystore, keys: &[Locator]) {
     for key in keys {
         if let Err(error) = keystore.destroy(key) {
             tracing::warn!(target: "hsm_jose", %key, %error, "a key of the measurement is left");
@@ -104,22 +108,28 @@ fn destroy(keystore: &Pkcs11Keystore, keys: &[Locator]) {
     }
 }
 
-fn operations(rsa: &PublicJwk, ec: &PublicJwk) -> Result<[BareOperation; 4]> {
+fn operations(oaep: KeyManagement, rsa: &PublicJwk, ec: &PublicJwk) -> Result<[BareOperation; 4]> {
+    let hash = oaep.oaep_hash().ok_or_else(|| unexpected("no RSA-OAEP"))?;
     let (PublicKey::Rsa(rsa), PublicKey::Point(point)) = (&rsa.key, &ec.key) else {
         return Err(unexpected("an RSA key and a point"));
     };
     let bad = |error: &dyn std::fmt::Display| unexpected(&error.to_string());
     let recipient = RsaRecipient::new(rsa).map_err(|error| bad(&error))?;
     let cek = [7; ContentEncryption::A256Gcm.key_len()];
-    let ciphertext = recipient.encrypt(Hash::Sha1, &cek).map_err(|error| bad(&error))?;
+    let ciphertext = recipient.encrypt(hash, &cek).map_err(|error| bad(&error))?;
     let (peer, _) = ecdh::agree_ephemeral(point).map_err(|error| bad(&error))?;
     let digest = digest::digest(Hash::Sha256, b"hsm-jose bench");
     Ok([
-        BareOperation::DecryptOaepSha1(ciphertext),
+        BareOperation::DecryptOaep(hash, ciphertext),
         BareOperation::SignPss(digest.clone()),
         BareOperation::SignEcdsa(digest),
-        BareOperation::Agree(peer.as_bytes().to_vec(), point.curve().field_len()),
+        BareOperation::Agree(peer),
     ])
+}
+
+/// The name of one of the keys that take turns.
+pub(super) fn in_turn(number: usize) -> String {
+    format!("ec-sig-{number}")
 }
 
 fn entry(

@@ -168,6 +168,21 @@ impl Live {
         answer.map_err(|error| Fault::of(error, name))
     }
 
+    /// Returns the context, to send commands by hand: through the session, or in the clear with
+    /// none but the password.
+    #[cfg(feature = "cli")]
+    pub(in crate::backend::tpm) fn by_hand(&mut self, in_clear: bool) -> &mut Context {
+        let session = if in_clear { AuthSession::Password } else { self.session };
+        self.context.set_sessions((Some(session), None, None));
+        &mut self.context
+    }
+
+    /// Returns the saved context of a key that was loaded from its file.
+    #[cfg(feature = "cli")]
+    pub(in crate::backend::tpm) fn saved(&self, id: u64) -> Option<TpmsContext> {
+        self.saved.get(&id).cloned()
+    }
+
     /// Asks for a byte, through the session: an answer is the TPM's own, and it is alive.
     pub(in crate::backend::tpm) fn ask(&mut self) -> Result<(), Fault> {
         debug_assert_eq!(self.context.sessions().0, Some(self.session));

@@ -100,15 +100,18 @@ impl Live {
         auth: &[u8],
     ) -> Result<(), Trouble> {
         let object = ObjectHandle::from(handle);
-        let name = self.send("Esys_TR_GetName", |context| context.tr_get_name(object))?;
-        if name_of(&material.public).as_deref() != Some(name.value()) {
-            return Err(Trouble::Replaced);
-        }
-        let is_wrapped = matches!(material.place, Place::Wrapped { .. });
-        if is_wrapped && !self.saved.contains_key(&material.id) {
-            let saved =
-                self.send_bare("TPM2_ContextSave", |context| context.context_save(object))?;
-            self.saved.insert(material.id, saved);
+        // What was saved is of a key that was looked at before. tpm2-tss hashes for the name, and
+        // is slow at that.
+        if !self.saved.contains_key(&material.id) {
+            let name = self.send("Esys_TR_GetName", |context| context.tr_get_name(object))?;
+            if name_of(&material.public).as_deref() != Some(name.value()) {
+                return Err(Trouble::Replaced);
+            }
+            if matches!(material.place, Place::Wrapped { .. }) {
+                let saved =
+                    self.send_bare("TPM2_ContextSave", |context| context.context_save(object))?;
+                self.saved.insert(material.id, saved);
+            }
         }
         if !auth.is_empty() {
             let auth = Auth::try_from(auth).map_err(|error| Fault::of(error, "TPM2B_AUTH"))?;
