@@ -1,7 +1,7 @@
 //! The `hsm-jose` command line.
 
 #[cfg(feature = "tpm")]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "sets a variable before there is another thread; the block says so")]
 mod quiet;
 
 fn main() -> std::process::ExitCode {

@@ -1,5 +1,8 @@
 //! Known answers: whether a key really does an algorithm, found by doing it once.
 
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use super::{BackendError, Cek, CekRequest, HostCek, ToSign};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
 use crate::jose::jwk::PublicKey;
@@ -10,10 +13,25 @@ use crate::primitives::{aes_kw, concat_kdf, digest, ecdh};
 const ENC: ContentEncryption = ContentEncryption::A256Gcm;
 const MESSAGE: &[u8] = b"hsm-jose known answer";
 
-/// Marks what is done to find out, so that in the trace it is told from what was asked for.
+/// Returns what is remembered at `place`, or what `prove` finds out: by one thread at a time.
+///
+/// In the trace, what is done to find out is told from what was asked for by its span.
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
-pub(crate) fn span() -> tracing::span::EnteredSpan {
-    tracing::debug_span!(target: "hsm_jose::custody", "known_answer").entered()
+pub(crate) fn remembered<'a, T>(
+    place: &'a OnceLock<T>,
+    proving: &Mutex<()>,
+    prove: impl FnOnce() -> Result<T, BackendError>,
+) -> Result<&'a T, BackendError> {
+    if let Some(known) = place.get() {
+        return Ok(known);
+    }
+    let _one_at_a_time = proving.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = place.get() {
+        return Ok(known);
+    }
+    let _span = tracing::debug_span!(target: "hsm_jose::custody", "known_answer").entered();
+    let proved = prove()?;
+    Ok(place.get_or_init(|| proved))
 }
 
 /// How a key unwraps: [`super::HardwareKey::unwrap_cek`] without the check of the key's algs.

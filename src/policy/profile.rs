@@ -95,11 +95,10 @@ impl Policy {
             sigs.extend(Sig::ALL);
             (algs, encs, sigs)
         };
-        let unique = |values| AllowList::new(values);
         Self {
             profile,
             jwe: JweRules {
-                algs: unique(algs).unwrap_or_else(|_| unreachable!()), // invariant: not empty, above
+                algs: AllowList::new(algs).unwrap_or_else(|_| unreachable!()), // invariant: not empty, above
                 encs: AllowList::new(encs).unwrap_or_else(|_| unreachable!()), // invariant: as above
                 limits: limits.clone(),
             },

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::fault::Fault;
 use super::mechanism::{Mech, digest_info, host_oaep_step};
-use super::module::lock;
 use super::object::{self, Found};
 use super::pool::{Fate, Lease};
 use super::raw;

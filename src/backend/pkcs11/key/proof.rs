@@ -11,17 +11,7 @@ const MESSAGE: &[u8] = b"hsm-jose known answer";
 impl Pkcs11Key {
     /// Returns how the key does `alg`. Asked the first time, it is proved with known answers.
     pub(super) fn way(&self, alg: KeyAlgorithm) -> Result<&Way, BackendError> {
-        let place = &self.ways[index(alg)];
-        if let Some(way) = place.get() {
-            return Ok(way);
-        }
-        let _one_at_a_time = lock(&self.proving);
-        if place.get().is_none() {
-            let _span = known_answer::span();
-            let way = self.prove(alg)?;
-            return Ok(place.get_or_init(|| way));
-        }
-        Ok(place.get().expect("a proved way")) // invariant: seen set under the lock, never unset
+        known_answer::remembered(&self.ways[index(alg)], &self.proving, || self.prove(alg))
     }
 
     fn prove(&self, alg: KeyAlgorithm) -> Result<Way, BackendError> {

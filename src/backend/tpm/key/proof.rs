@@ -10,18 +10,7 @@ use crate::backend::tpm::scheme;
 impl TpmKey {
     /// Returns how the key does `alg`. Asked the first time, it is proved with known answers.
     pub(super) fn way(&self, alg: KeyAlgorithm) -> Result<&Way, BackendError> {
-        let place = &self.ways[index(alg)];
-        if let Some(way) = place.get() {
-            return Ok(way);
-        }
-        let _one_at_a_time = lock(&self.proving);
-        if place.get().is_none() {
-            let _span = known_answer::span();
-            let way = self.prove(alg)?;
-            return Ok(place.get_or_init(|| way));
-        }
-        // invariant: set above or seen set, and never unset
-        Ok(place.get().expect("a proved way"))
+        known_answer::remembered(&self.ways[index(alg)], &self.proving, || self.prove(alg))
     }
 
     fn prove(&self, alg: KeyAlgorithm) -> Result<Way, BackendError> {
