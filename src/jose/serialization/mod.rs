@@ -1,38 +1,18 @@
 //! The compact serialization (RFC 7515 section 7.1, RFC 7516 section 7.1): split and joined
 //! strictly, with bounds on every part.
 
+mod jwe;
+mod jws;
+
+pub use jwe::{CompactJwe, join_jwe};
+pub use jws::CompactJws;
+
 use super::base64url;
 use crate::error::{Error, Result};
 
 /// The longest token taken outside a context, in bytes. A 16 MiB content makes a token of 22 MiB;
 /// there is no use of JOSE known to us beyond that.
 pub const MAX_TOKEN_LEN: usize = 32 * 1024 * 1024;
-
-/// A compact JWE, split and decoded; nothing in it has been believed yet.
-#[derive(Debug)]
-pub struct CompactJwe<'a> {
-    /// The protected header as received, in base64url: the additional authenticated data.
-    pub protected: &'a str,
-    /// The JWE Encrypted Key.
-    pub encrypted_key: Vec<u8>,
-    /// The JWE Initialization Vector.
-    pub iv: Vec<u8>,
-    /// The JWE Ciphertext.
-    pub ciphertext: Vec<u8>,
-    /// The JWE Authentication Tag.
-    pub tag: Vec<u8>,
-}
-
-/// A compact JWS, split and decoded; nothing in it has been believed yet.
-#[derive(Debug)]
-pub struct CompactJws<'a> {
-    /// The protected header as received, in base64url.
-    pub protected: &'a str,
-    /// The payload as received, in base64url; empty if the content is detached (appendix F).
-    pub payload: &'a str,
-    /// The JWS Signature.
-    pub signature: Vec<u8>,
-}
 
 /// Refuses a token longer than `max_len` bytes, or one that is not ASCII, and returns it as text.
 ///
@@ -47,54 +27,6 @@ pub fn bounded(token: &[u8], max_len: usize) -> Result<&str> {
     }
     let text = std::str::from_utf8(token).ok().filter(|text| text.is_ascii());
     text.ok_or_else(|| Error::Malformed("not a compact token: bytes outside ASCII".into()))
-}
-
-impl<'a> CompactJwe<'a> {
-    /// Splits a token into its five parts and decodes them.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] for another number of parts, an empty header, or a part that is not
-    /// strict base64url.
-    pub fn split(token: &'a str) -> Result<Self> {
-        let [protected, encrypted_key, iv, ciphertext, tag] = split(token)?;
-        Ok(Self {
-            protected,
-            encrypted_key: decode(encrypted_key, "encrypted key")?,
-            iv: decode(iv, "initialization vector")?,
-            ciphertext: decode(ciphertext, "ciphertext")?,
-            tag: decode(tag, "authentication tag")?,
-        })
-    }
-}
-
-impl<'a> CompactJws<'a> {
-    /// Splits a token into its three parts; header and payload are decoded by their readers.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] for another number of parts, an empty header, or a signature that is
-    /// not strict base64url.
-    pub fn split(token: &'a str) -> Result<Self> {
-        let [protected, payload, signature] = split(token)?;
-        Ok(Self { protected, payload, signature: decode(signature, "signature")? })
-    }
-}
-
-/// Joins the parts of a compact JWE: the header is in base64url already, being the AAD.
-pub fn join_jwe(
-    protected: &str,
-    encrypted_key: &[u8],
-    iv: &[u8],
-    ciphertext: &[u8],
-    tag: &[u8],
-) -> String {
-    let raw_len = encrypted_key.len() + iv.len() + ciphertext.len() + tag.len();
-    let mut token = String::with_capacity(protected.len() + raw_len * 4 / 3 + 12);
-    token.push_str(protected);
-    for part in [encrypted_key, iv, ciphertext, tag] {
-        token.push('.');
-        base64url::encode_append(part, &mut token);
-    }
-    token
 }
 
 /// Decodes one part of a token.

@@ -1,0 +1,118 @@
+//! Encryption and decryption outside a context.
+
+use super::Engine;
+use crate::backend::{CekPlacement, Support};
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
+use crate::jwe::{self, JweParameters, JweToken, Recipient};
+use crate::policy::Policy;
+use crate::secret::Plaintext;
+
+/// What an encryption shall be; what is left out is chosen by policy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EncryptOptions<'a> {
+    /// The `alg`, which must be allowed.
+    pub alg: Option<KeyManagement>,
+    /// The `enc`, which must be allowed.
+    pub enc: Option<ContentEncryption>,
+    /// `typ`.
+    pub typ: Option<&'a str>,
+    /// `cty`.
+    pub cty: Option<&'a str>,
+    /// Agreement PartyUInfo; empty for none.
+    pub apu: &'a [u8],
+    /// Agreement PartyVInfo; empty for none.
+    pub apv: &'a [u8],
+}
+
+/// A decrypted content, and where its key was recovered.
+#[derive(Debug)]
+pub struct DecryptedContent {
+    /// The content.
+    pub plaintext: Plaintext,
+    /// The protected header, which the content's tag vouches for.
+    pub header: crate::jose::header::Header,
+    /// The name of the key.
+    pub key: String,
+    /// The kid of its version.
+    pub kid: String,
+    /// The keystore that holds it.
+    pub keystore: String,
+    /// Where the steps of the private-key operation ran.
+    pub support: Support,
+    /// Where the content encryption key was while it was used.
+    pub cek_placement: CekPlacement,
+}
+
+impl Engine {
+    /// Encrypts to the first of the recipient's keys that policy's order of algorithms finds.
+    ///
+    /// # Errors
+    /// [`Error::Policy`]: nothing that is allowed fits.
+    pub fn encrypt(
+        &self,
+        recipients: &[Recipient],
+        options: &EncryptOptions<'_>,
+        plaintext: &[u8],
+    ) -> Result<String> {
+        encrypt(&self.policy, recipients, options, plaintext)
+    }
+
+    /// Decrypts a JWE with the key that its `kid` names, or, if it names none, with the key called
+    /// `key`; without either, with the keys that fit, four at most.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] or [`Error::Policy`] before any device is asked; [`Error::KeyNotFound`];
+    /// [`Error::DecryptionFailed`], bare; or a device fault.
+    pub fn decrypt(&self, token: &[u8], key: Option<&str>) -> Result<DecryptedContent> {
+        let token = JweToken::parse(token, &self.policy.jwe)?;
+        let alg = KeyAlgorithm::Unwrap(token.alg);
+        let names = match key {
+            Some(name) => {
+                self.keys.check_decrypts(name)?;
+                Some([name.to_owned()])
+            }
+            None => None,
+        };
+        let (decrypted, key) =
+            self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
+        let handle = self.keys.handle(key)?;
+        Ok(DecryptedContent {
+            plaintext: decrypted.plaintext,
+            header: decrypted.header,
+            key: key.name().to_owned(),
+            kid: key.kid.clone(),
+            keystore: handle.keystore().to_owned(),
+            support: handle.support(alg)?,
+            cek_placement: decrypted.cek_placement,
+        })
+    }
+}
+
+/// Encrypts under a policy, without any engine: public keys are all it takes.
+///
+/// # Errors
+/// As [`Engine::encrypt`].
+pub fn encrypt(
+    policy: &Policy,
+    recipients: &[Recipient],
+    options: &EncryptOptions<'_>,
+    plaintext: &[u8],
+) -> Result<String> {
+    let EncryptOptions { alg, enc, typ, cty, apu, apv } = *options;
+    let as_list = alg.map(|alg| [alg]);
+    let algs = policy.jwe.algs.narrowed(as_list.as_ref().map(|algs| &algs[..]), "alg");
+    let (recipient, alg) = jwe::choose(recipients, &algs.map_err(refused)?, policy)?;
+    let as_list = enc.map(|enc| [enc]);
+    let encs =
+        policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;
+    let enc = encs.iter().next().ok_or_else(|| Error::Config("no enc is allowed".into()))?;
+    jwe::encrypt(recipient, &JweParameters { alg, enc, typ, cty, apu, apv }, plaintext)
+}
+
+fn refused(error: Error) -> Error {
+    match error {
+        Error::Config(text) => Error::Policy(text),
+        other => other,
+    }
+}

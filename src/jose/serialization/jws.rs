@@ -1,0 +1,27 @@
+//! A JWS, split.
+
+use super::{decode, split};
+use crate::error::Result;
+
+/// A compact JWS, split and decoded; nothing in it has been believed yet.
+#[derive(Debug)]
+pub struct CompactJws<'a> {
+    /// The protected header as received, in base64url.
+    pub protected: &'a str,
+    /// The payload as received, in base64url; empty if the content is detached (appendix F).
+    pub payload: &'a str,
+    /// The JWS Signature.
+    pub signature: Vec<u8>,
+}
+
+impl<'a> CompactJws<'a> {
+    /// Splits a token into its three parts; header and payload are decoded by their readers.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another number of parts, an empty header, or a signature that is
+    /// not strict base64url.
+    pub fn split(token: &'a str) -> Result<Self> {
+        let [protected, payload, signature] = split(token)?;
+        Ok(Self { protected, payload, signature: decode(signature, "signature")? })
+    }
+}
