@@ -26,6 +26,19 @@ pub enum Error {
     #[error("decryption failed")]
     DecryptionFailed,
 
+    /// Whoever sent the token has caused too many failed decryptions with this key; the token was
+    /// not looked at.
+    #[error(
+        "too many failed decryptions of this peer with the key {kid:?}: nothing of it is decrypted \
+         with that key for {retry_after} s"
+    )]
+    BudgetSpent {
+        /// The kid of the key.
+        kid: String,
+        /// When the next token of the peer is looked at, in seconds from now.
+        retry_after: u64,
+    },
+
     /// No signature by an accepted key. Why is not told.
     #[error("signature verification failed")]
     SignatureInvalid,
@@ -78,6 +91,7 @@ impl Error {
             Self::Malformed(_) => "malformed",
             Self::Policy(_) => "policy",
             Self::DecryptionFailed => "decryption_failed",
+            Self::BudgetSpent { .. } => "decryption_budget_spent",
             Self::SignatureInvalid => "signature_invalid",
             Self::Claim { .. } => "claim",
             Self::Usage(_) => "usage",

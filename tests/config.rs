@@ -49,6 +49,10 @@ decrypt  = ["partner-enc"]
 [recipient.partner]
 jwks = "partner.json"
 audience = "https://partner.example"
+
+[policy.decryption_failures]
+most = 10
+seconds = 60
 "#;
 
 fn parse(text: &str) -> Result<Config, Error> {
@@ -58,6 +62,8 @@ fn parse(text: &str) -> Result<Config, Error> {
 #[test]
 fn a_good_file_becomes_what_it_says() {
     let config = parse(GOOD).unwrap();
+    let budget = config.policy.failure_budget.unwrap();
+    assert_eq!((budget.failures(), budget.window().as_secs()), (10, 60));
     assert_eq!(config.environment, Environment::Test);
     let KeystoreConfig::Pkcs11(issuer) = &config.keystores["issuer"] else { panic!("pkcs11") };
     assert_eq!(issuer.module, PathBuf::from("/usr/lib/softhsm/libsofthsm2.so"));
@@ -102,6 +108,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("schema = 1\n", "", "1:1: schema = 1 is missing"),
         ("schema = 1", "schema = 1\nschema = 1", "2:1: duplicate key"),
         ("environment = \"test\"", "environment = \"prod\"", "2:15: environment is"),
+        ("most = 10", "most = 0", "a budget of 0 failed decryptions: from 1 to 1000"),
+        ("seconds = 60", "seconds = 86401", "a budget's window is at most 86400 seconds"),
         ("environment = \"test\"", "environment = \"production\"", "13:8: the memory keystore"),
         ("sessions  = 8", "sesions = 8", "9:1: unknown field `sesions`"),
         ("sessions  = 8", "sessions = 0", "9:12: sessions is at least 2"),

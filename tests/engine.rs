@@ -149,3 +149,42 @@ fn engines_are_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Engine>();
 }
+
+#[test]
+fn failed_decryptions_of_a_peer_are_bounded_and_lock_out_nobody_else() {
+    let world = World::new();
+    let enc = world.generate(0, "partner-enc", "ECDH-ES+A256KW");
+    let other = world.generate(0, "other-enc", "ECDH-ES+A256KW");
+    let engine = world.engine(1);
+    let budget = engine.policy().failure_budget.expect("strict has one");
+    let good = encrypted(&engine, &enc, enc.kid.as_deref());
+    let mut bad = good.clone();
+    bad.truncate(good.len() - 4);
+    bad.push_str("AAAA");
+
+    // Without a peer, nothing is counted.
+    for _ in 0..2 * budget.failures() {
+        assert_eq!(code(engine.decrypt(bad.as_bytes(), None)), "decryption_failed");
+    }
+    assert_eq!(engine.failure_counts(), Default::default());
+
+    for _ in 0..budget.failures() {
+        assert_eq!(code(engine.decrypt_from("mallory", bad.as_bytes(), None)), "decryption_failed");
+        // What opens, and what policy refuses, is not counted.
+        assert_eq!(code(engine.decrypt_from("alice", good.as_bytes(), None)), "done");
+        assert_eq!(code(engine.decrypt_from("alice", b"e30....", None)), "malformed");
+    }
+    let spent = engine.decrypt_from("mallory", bad.as_bytes(), None).unwrap_err();
+    assert_eq!(spent.code(), "decryption_budget_spent");
+    assert!(spent.to_string().contains("for 3600 s") || spent.to_string().contains("for 35"));
+    assert_eq!(
+        code(engine.decrypt_from("mallory", good.as_bytes(), None)),
+        "decryption_budget_spent"
+    );
+    let to_other = encrypted(&engine, &other, other.kid.as_deref());
+    assert_eq!(code(engine.decrypt_from("mallory", to_other.as_bytes(), None)), "done");
+    assert_eq!(code(engine.decrypt_from("alice", good.as_bytes(), None)), "done");
+    assert_eq!(code(engine.decrypt(good.as_bytes(), None)), "done");
+    let counts = engine.failure_counts();
+    assert_eq!((counts.failed, counts.refused), (u64::from(budget.failures()), 2));
+}

@@ -123,7 +123,12 @@ fn fail(error: &Error, as_json: bool) -> ExitCode {
 fn status(code: &str) -> u8 {
     match code {
         "usage" | "config" | "unsupported" | "key_not_as_asked" => 2,
-        "malformed" | "policy" | "decryption_failed" | "signature_invalid" | "claim" => 3,
+        "malformed"
+        | "policy"
+        | "decryption_failed"
+        | "decryption_budget_spent"
+        | "signature_invalid"
+        | "claim" => 3,
         "key_not_found" | "key_ambiguous" => 4,
         "pin_refused" | "pin_locked" | "pin_unavailable" => 5,
         "device_unavailable" | "device_error" => 6,
@@ -144,6 +149,9 @@ fn hint(code: &str) -> &'static str {
         "malformed" => "`hsm-jose inspect` shows what can be read of the token",
         "decryption_failed" => {
             "the token was damaged, or made for another key; more is not told on purpose"
+        }
+        "decryption_budget_spent" => {
+            "wait, or raise `decryption_failures` of the policy if the peer is honest"
         }
         "signature_invalid" => "see that the issuer's present keys are among the trusted ones",
         "claim" => "see the context's `open` in the configuration, and this machine's clock",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::keyring::check_name;
+use crate::policy::FailureBudget;
 use crate::secret::PinSource;
 
 /// Sessions of a keystore at once: one for each core of a common server.
@@ -191,6 +193,7 @@ fn policy(
             jwe_alg: None,
             jwe_enc: None,
             jws_alg: None,
+            failure_budget: None,
         });
     };
     if let Some(profile) = &settings.profile
@@ -199,11 +202,17 @@ fn policy(
     {
         return Err(source.error(profile.span(), "the profile \"all\" is refused in production"));
     }
+    let budget = |settings: Spanned<raw::DecryptionFailures>| {
+        let raw::DecryptionFailures { most, seconds } = *settings.get_ref();
+        FailureBudget::new(most, Duration::from_secs(seconds))
+            .map_err(|error| source.error(settings.span(), error))
+    };
     Ok(PolicyConfig {
         profile: settings.profile.map(Spanned::into_inner).unwrap_or_default(),
         jwe_alg: source.optional_list(settings.jwe_alg, "jwe_alg")?,
         jwe_enc: source.optional_list(settings.jwe_enc, "jwe_enc")?,
         jws_alg: source.optional_list(settings.jws_alg, "jws_alg")?,
+        failure_budget: settings.decryption_failures.map(budget).transpose()?,
     })
 }
 

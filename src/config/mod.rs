@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::policy::FailureBudget;
 use crate::secret::PinSource;
 
 mod check;
@@ -112,6 +113,9 @@ pub struct PolicyConfig {
     pub jwe_enc: Option<Vec<ContentEncryption>>,
     /// Narrows the JWS algs of the profile.
     pub jws_alg: Option<Vec<SignatureAlgorithm>>,
+    /// `decryption_failures`: how many failed decryptions a peer may cause with a key, where the
+    /// program that links the library names the peer; the profile's unless given.
+    pub failure_budget: Option<FailureBudget>,
 }
 
 /// `[context.NAME]`: what a kind of token is.

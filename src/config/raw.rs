@@ -82,6 +82,14 @@ pub(super) struct Policy {
     pub(super) jwe_alg: Option<Spanned<Vec<KeyManagement>>>,
     pub(super) jwe_enc: Option<Spanned<Vec<ContentEncryption>>>,
     pub(super) jws_alg: Option<Spanned<Vec<SignatureAlgorithm>>>,
+    pub(super) decryption_failures: Option<Spanned<DecryptionFailures>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecryptionFailures {
+    pub(super) most: u32,
+    pub(super) seconds: u64,
 }
 
 #[derive(Deserialize)]

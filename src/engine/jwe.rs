@@ -65,6 +65,29 @@ impl Engine {
     /// [`Error::Malformed`] or [`Error::Policy`] before any device is asked; [`Error::KeyNotFound`];
     /// [`Error::DecryptionFailed`], bare; or a device fault.
     pub fn decrypt(&self, token: &[u8], key: Option<&str>) -> Result<DecryptedContent> {
+        self.decrypt_of(token, key, None)
+    }
+
+    /// As [`Engine::decrypt`], for a token that came from `peer`, under the policy's failure budget.
+    ///
+    /// # Errors
+    /// As [`Engine::decrypt`]; [`Error::BudgetSpent`], before any device is asked, for a peer that
+    /// has caused too many failures.
+    pub fn decrypt_from(
+        &self,
+        peer: &str,
+        token: &[u8],
+        key: Option<&str>,
+    ) -> Result<DecryptedContent> {
+        self.decrypt_of(token, key, Some(peer))
+    }
+
+    fn decrypt_of(
+        &self,
+        token: &[u8],
+        key: Option<&str>,
+        peer: Option<&str>,
+    ) -> Result<DecryptedContent> {
         let token = JweToken::parse(token, &self.policy.jwe)?;
         let alg = KeyAlgorithm::Unwrap(token.alg);
         let names = match key {
@@ -75,7 +98,7 @@ impl Engine {
             None => None,
         };
         let (decrypted, key) =
-            self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]))?;
+            self.keys.decrypt_with(token, names.as_ref().map(|names| &names[..]), peer)?;
         let handle = self.keys.handle(key)?;
         Ok(DecryptedContent {
             plaintext: decrypted.plaintext,

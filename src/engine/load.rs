@@ -65,11 +65,13 @@ impl Engine {
 /// [`Error::Config`]: a list that is empty, or wider than the profile.
 pub fn policy(config: &Config) -> Result<Policy> {
     let narrowing = &config.policy;
-    Policy::of(narrowing.profile).narrowed(
+    let mut policy = Policy::of(narrowing.profile).narrowed(
         narrowing.jwe_alg.as_deref(),
         narrowing.jwe_enc.as_deref(),
         narrowing.jws_alg.as_deref(),
-    )
+    )?;
+    policy.failure_budget = narrowing.failure_budget.or(policy.failure_budget);
+    Ok(policy)
 }
 
 /// Returns the contexts, with their trust files read.

@@ -13,14 +13,16 @@ use crate::keyring::Keyring;
 use crate::keystores::Keystores;
 use crate::policy::{Audience, Context, Nesting, Policy, refuse_confusable};
 
+mod failures;
 mod jwe;
 mod jws;
 pub mod load;
 mod served;
 
+pub use failures::FailureCounts;
 pub use jwe::{DecryptedContent, EncryptOptions, encrypt};
 pub use jws::SignOptions;
-use served::ServedKeys;
+use served::{KeysFor, ServedKeys};
 
 /// Signs, encrypts, decrypts and verifies with keys that live in devices.
 ///
@@ -67,7 +69,7 @@ impl Engine {
                 return Err(Error::Config(format!("two contexts are called {name}")));
             }
         }
-        let keys = ServedKeys::new(keyring, keystores);
+        let keys = ServedKeys::new(keyring, keystores, policy.failure_budget);
         Ok(Self { policy, contexts: served, keys, clock: Arc::new(SystemClock) })
     }
 
@@ -142,8 +144,31 @@ impl Engine {
     /// # Errors
     /// As [`jwt::open`].
     pub fn open(&self, context: &str, token: &[u8]) -> Result<Opened> {
+        self.open_of(context, token, None)
+    }
+
+    /// As [`Engine::open`], for a token that came from `peer`: whoever the caller has authenticated,
+    /// by a name of the caller's own.
+    ///
+    /// Under a policy with a [`FailureBudget`](crate::policy::FailureBudget), a peer whose tokens
+    /// failed to decrypt too often with a key is refused for a while, and no other peer is. Without
+    /// one, and in [`Engine::open`], nothing is counted.
+    ///
+    /// # Errors
+    /// As [`jwt::open`]; [`Error::BudgetSpent`], before any device is asked.
+    pub fn open_from(&self, peer: &str, context: &str, token: &[u8]) -> Result<Opened> {
+        self.open_of(context, token, Some(peer))
+    }
+
+    /// Returns what the failure budget has counted since the engine was made.
+    pub fn failure_counts(&self) -> FailureCounts {
+        self.keys.failure_counts()
+    }
+
+    fn open_of(&self, context: &str, token: &[u8], peer: Option<&str>) -> Result<Opened> {
         let ServedContext { context, trusted } = self.served_context(context)?;
-        jwt::open(context, token, &self.keys, trusted, self.clock.now())
+        let keys = KeysFor { keys: &self.keys, peer };
+        jwt::open(context, token, &keys, trusted, self.clock.now())
     }
 
     fn served_context(&self, name: &str) -> Result<&ServedContext> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use super::failures::{FailureCounts, Failures};
 use crate::backend::{BackendError, HardwareKey, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyKind, Purpose};
@@ -10,6 +11,7 @@ use crate::jwe::{self, Decrypted, JweToken};
 use crate::jwt::OuterKeys;
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, MAX_CANDIDATES};
 use crate::keystores::Keystores;
+use crate::policy::FailureBudget;
 
 /// Every key of a keyring that serves (active or retiring), ready to be used from any thread.
 #[derive(Debug)]
@@ -18,6 +20,14 @@ pub(crate) struct ServedKeys {
     by_kid: HashMap<String, usize>,
     active: HashMap<String, usize>,
     keystores: Keystores,
+    failures: Option<Failures>,
+}
+
+/// The keys, for tokens of one peer; `None` for tokens whose sender is not known.
+#[derive(Debug)]
+pub(super) struct KeysFor<'k> {
+    pub(super) keys: &'k ServedKeys,
+    pub(super) peer: Option<&'k str>,
 }
 
 /// One serving version of a key.
@@ -31,13 +41,22 @@ pub(crate) struct ServedKey {
 }
 
 impl ServedKeys {
-    pub(crate) fn new(keyring: &Keyring, keystores: Keystores) -> Self {
+    pub(crate) fn new(
+        keyring: &Keyring,
+        keystores: Keystores,
+        budget: Option<FailureBudget>,
+    ) -> Self {
         let keys: Vec<_> = keyring.versions().filter_map(ServedKey::of).collect();
         let kids = keys.iter().enumerate();
         let by_kid = kids.map(|(index, key)| (key.kid.clone(), index)).collect();
         let active = keys.iter().enumerate().filter(|(_, key)| key.is_active());
         let active = active.map(|(index, key)| (key.name().to_owned(), index)).collect();
-        Self { keys, by_kid, active, keystores }
+        let failures = budget.map(Failures::new);
+        Self { keys, by_kid, active, keystores, failures }
+    }
+
+    pub(super) fn failure_counts(&self) -> FailureCounts {
+        self.failures.as_ref().map(Failures::counts).unwrap_or_default()
     }
 
     pub(crate) fn keystores(&self) -> &Keystores {
@@ -96,11 +115,13 @@ impl ServedKeys {
     }
 
     /// Decrypts with the key that the token's `kid` names, or with the candidates of `names`
-    /// (active, then retiring) where it names none. `None` for `names` means any key.
+    /// (active, then retiring) where it names none. `None` for `names` means any key. A failure
+    /// counts against the budget of `peer` with each key that was tried.
     pub(crate) fn decrypt_with(
         &self,
         token: JweToken<'_>,
         names: Option<&[String]>,
+        peer: Option<&str>,
     ) -> Result<(Decrypted, &ServedKey)> {
         let chosen = match token.header.kid() {
             Some(kid) => vec![self.by_kid(kid, &token, names)?],
@@ -118,7 +139,18 @@ impl ServedKeys {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
-        match (jwe::decrypt(token, &handles), fault) {
+        let leave = match (&self.failures, peer) {
+            (Some(failures), Some(peer)) => {
+                let kids: Vec<_> = keys.iter().map(|key| key.kid.as_str()).collect();
+                Some(failures.leave(&kids, peer)?)
+            }
+            _ => None,
+        };
+        let decrypted = jwe::decrypt(token, &handles);
+        if let (Some(leave), Err(Error::DecryptionFailed)) = (leave, &decrypted) {
+            leave.failed();
+        }
+        match (decrypted, fault) {
             (Ok(decrypted), _) => {
                 let key = keys[decrypted.key_index];
                 Ok((decrypted, key))
@@ -190,9 +222,9 @@ impl ServedKeys {
     }
 }
 
-impl OuterKeys for ServedKeys {
+impl OuterKeys for KeysFor<'_> {
     fn decrypt(&self, token: JweToken<'_>, names: &[String]) -> Result<Decrypted> {
-        self.decrypt_with(token, Some(names)).map(|(decrypted, _)| decrypted)
+        self.keys.decrypt_with(token, Some(names), self.peer).map(|(decrypted, _)| decrypted)
     }
 }
 

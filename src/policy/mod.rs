@@ -1,10 +1,12 @@
 //! What we produce and what we accept: decided here, from a file an auditor can read, before any
 //! private key is touched.
 
+mod budget;
 mod context;
 mod profile;
 mod words;
 
+pub use budget::{FailureBudget, MAX_FAILURES, MAX_WINDOW};
 pub use context::{
     Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
 };

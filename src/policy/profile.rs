@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AllowList, JweRules, JwsRules};
+use super::{AllowList, FailureBudget, JweRules, JwsRules};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
@@ -38,6 +38,8 @@ pub struct Policy {
     pub rsa_partner_exponent: u64,
     /// Whether a key may be bound to more than one algorithm.
     pub several_algs: bool,
+    /// How many failed decryptions a peer may cause with a key, where the caller names the peer.
+    pub failure_budget: Option<FailureBudget>,
 }
 
 /// Limits that hold for any token.
@@ -111,6 +113,7 @@ impl Policy {
             // FIPS 186-5 appendix A.1.1: over 2^16.
             rsa_partner_exponent: if is_strict { 65537 } else { 3 },
             several_algs: !is_strict,
+            failure_budget: is_strict.then_some(FailureBudget::STRICT),
         }
     }
 
@@ -178,7 +181,8 @@ impl Policy {
     pub fn text(&self) -> String {
         format!(
             "profile {}\nJWE alg: {}\nJWE enc: {}\nJWS alg: {}\nRSA made here: {} bits or more\n\
-             RSA of partners: {} bits or more, exponent {} or more\nrefused parameters: {}\ntoken: at most {} bytes\n",
+             RSA of partners: {} bits or more, exponent {} or more\nrefused parameters: {}\n\
+             token: at most {} bytes\nfailed decryptions of a peer with a key: {}\n",
             self.profile.name(),
             self.jwe.algs,
             self.jwe.encs,
@@ -193,6 +197,12 @@ impl Policy {
                 .collect::<Vec<_>>()
                 .join(", "),
             self.jwe.limits.max_token_len,
+            match self.failure_budget {
+                Some(budget) => {
+                    format!("at most {} in {} s", budget.failures(), budget.window().as_secs())
+                }
+                None => "not counted".to_owned(),
+            },
         )
     }
 }

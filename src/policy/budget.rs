@@ -1,0 +1,58 @@
+//! How many failed decryptions a peer may cause.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How many failed decryptions one peer may cause with one key within a time.
+///
+/// Every answer to a bad token is the same, but it is an answer. What is left of a padding oracle
+/// after that needs many of them; a budget takes them away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureBudget {
+    failures: u32,
+    window: Duration,
+}
+
+/// The most failures that a budget can allow. Manger's attack on OAEP needs about 1,100 answers for
+/// a 1024-bit key ("A Chosen Ciphertext Attack on RSA Optimal Asymmetric Encryption Padding",
+/// CRYPTO 2001): a budget over that bounds nothing.
+pub const MAX_FAILURES: u32 = 1000;
+
+/// The longest window of a budget: a day. Failures are remembered in memory for as long.
+pub const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl FailureBudget {
+    /// The budget of the profile `strict`: 32 failures in an hour. An honest peer with a stale key
+    /// notices within a few; at this pace, Manger's attack takes more than a day for each token.
+    pub const STRICT: Self = Self { failures: 32, window: Duration::from_secs(60 * 60) };
+
+    /// Allows `failures` (1 to [`MAX_FAILURES`]) within any `window` (1 ms to [`MAX_WINDOW`]).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for numbers outside of these.
+    pub fn new(failures: u32, window: Duration) -> Result<Self> {
+        if !(1..=MAX_FAILURES).contains(&failures) {
+            return Err(Error::Config(format!(
+                "a budget of {failures} failed decryptions: from 1 to {MAX_FAILURES}"
+            )));
+        }
+        if window < Duration::from_millis(1) || window > MAX_WINDOW {
+            return Err(Error::Config(format!(
+                "a budget's window is at most {} seconds, and not 0",
+                MAX_WINDOW.as_secs()
+            )));
+        }
+        Ok(Self { failures, window })
+    }
+
+    /// Returns how many failures are allowed within the window.
+    pub const fn failures(self) -> u32 {
+        self.failures
+    }
+
+    /// Returns the window.
+    pub const fn window(self) -> Duration {
+        self.window
+    }
+}
