@@ -1,0 +1,201 @@
+//! The public key of a JWK: numbers and points, without anything that is said of them.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::super::alg::{Curve, KeyKind};
+use super::super::{base64url, json};
+use super::{JwkError, MAX_RSA_BITS, MIN_RSA_BITS, octets, text};
+
+/// A public key: of the right form, though a point has yet to be checked to lie on its curve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublicKey {
+    /// An RSA key.
+    Rsa(RsaPublic),
+    /// A point on a curve.
+    Point(PublicPoint),
+}
+
+/// An RSA public key: both numbers big-endian, without leading zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RsaPublic {
+    n: Vec<u8>,
+    e: Vec<u8>,
+}
+
+/// A public point: 0x04 || X || Y for a P curve, 32 bytes for X25519 and Ed25519.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicPoint {
+    curve: Curve,
+    bytes: Vec<u8>,
+}
+
+impl RsaPublic {
+    /// Takes modulus and exponent, big-endian; leading zeros are dropped.
+    ///
+    /// # Errors
+    /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`] or even; an exponent that is even,
+    /// below 3, or over 64 bits long.
+    pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
+        let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+        let bits = bit_len(n);
+        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+            return Err(JwkError(format!(
+                "RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
+            )));
+        }
+        if n.last().is_none_or(|byte| byte % 2 == 0) {
+            return Err(JwkError::new("RSA modulus is even"));
+        }
+        let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+        if !e_is_odd || e == [1] || e.len() > 8 {
+            return Err(JwkError::new("RSA exponent is even, below 3 or over 64 bits"));
+        }
+        Ok(Self { n: n.to_vec(), e: e.to_vec() })
+    }
+
+    /// Returns the modulus, big-endian.
+    pub fn n(&self) -> &[u8] {
+        &self.n
+    }
+
+    /// Returns the public exponent, big-endian.
+    pub fn e(&self) -> &[u8] {
+        &self.e
+    }
+
+    /// Returns the length of the modulus in bits.
+    pub fn bits(&self) -> usize {
+        bit_len(&self.n)
+    }
+
+    /// Returns the length of the modulus in bytes: that of a ciphertext and of a signature.
+    pub fn modulus_len(&self) -> usize {
+        self.n.len()
+    }
+}
+
+impl PublicPoint {
+    /// Takes the encoded point: 0x04 || X || Y for a P curve, 32 bytes else. Whether it lies on
+    /// the curve is for [`crate::primitives::ecdh::check_point`] to say.
+    ///
+    /// # Errors
+    /// Another length or form: compressed points are not accepted (RFC 7518 section 6.2.1).
+    pub fn new(curve: Curve, bytes: Vec<u8>) -> Result<Self, JwkError> {
+        let is_well_formed = match curve.kty() {
+            "EC" => bytes.len() == 1 + 2 * curve.field_len() && bytes[0] == 4,
+            _ => bytes.len() == curve.field_len(),
+        };
+        if !is_well_formed {
+            return Err(JwkError(format!("a {curve} public key of the wrong length or form")));
+        }
+        Ok(Self { curve, bytes })
+    }
+
+    /// Returns the curve.
+    pub fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// Returns the encoded point: 0x04 || X || Y for a P curve, 32 bytes else.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns `x`, and `y` where the curve has it, each as long as the field.
+    pub fn coordinates(&self) -> (&[u8], Option<&[u8]>) {
+        match self.curve.kty() {
+            "EC" => {
+                let (x, y) = self.bytes[1..].split_at(self.curve.field_len());
+                (x, Some(y))
+            }
+            _ => (&self.bytes, None),
+        }
+    }
+
+    /// Reads `kty`, `crv`, `x` and `y` of a JWK, and nothing else.
+    ///
+    /// # Errors
+    /// A missing or misformed member, an unknown curve.
+    pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        let kty = text(members, "kty")?;
+        let crv = text(members, "crv")?;
+        let curve = Curve::from_name(crv).filter(|curve| curve.kty() == kty).ok_or_else(|| {
+            let (crv, kty) = (json::quotable(crv), json::quotable(kty));
+            JwkError(format!("no curve {crv:?} of kty {kty:?} in this build"))
+        })?;
+        let mut bytes = coordinate(members, "x", curve)?;
+        if kty == "EC" {
+            bytes.insert(0, 4);
+            bytes.extend(coordinate(members, "y", curve)?);
+        }
+        Self::new(curve, bytes)
+    }
+
+    /// Returns the JWK members `kty`, `crv`, `x` and `y`: the form of `epk`.
+    pub fn to_members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        let (x, y) = self.coordinates();
+        members.insert("crv".into(), self.curve.name().into());
+        members.insert("kty".into(), self.curve.kty().into());
+        members.insert("x".into(), base64url::encode(x).into());
+        if let Some(y) = y {
+            members.insert("y".into(), base64url::encode(y).into());
+        }
+        members
+    }
+}
+
+impl PublicKey {
+    /// Returns the kind of key.
+    pub fn kind(&self) -> KeyKind {
+        match self {
+            Self::Rsa(_) => KeyKind::Rsa,
+            Self::Point(point) => KeyKind::Curve(point.curve),
+        }
+    }
+
+    /// Returns the members that make the key, without any metadata.
+    pub fn to_members(&self) -> Map<String, Value> {
+        match self {
+            Self::Rsa(rsa) => {
+                let mut members = Map::new();
+                members.insert("e".into(), base64url::encode(&rsa.e).into());
+                members.insert("kty".into(), "RSA".into());
+                members.insert("n".into(), base64url::encode(&rsa.n).into());
+                members
+            }
+            Self::Point(point) => point.to_members(),
+        }
+    }
+
+    /// Returns the SHA-256 thumbprint, 43 characters of base64url (RFC 7638, RFC 8037 appendix A).
+    pub fn thumbprint(&self) -> String {
+        // serde_json's map is ordered by name and written without white space: section 3.3.
+        let canonical = Value::Object(self.to_members()).to_string();
+        base64url::encode(&Sha256::digest(canonical.as_bytes()))
+    }
+}
+
+/// A coordinate has exactly the length of the field (RFC 7518 section 6.2.1.2).
+fn coordinate(members: &Map<String, Value>, name: &str, curve: Curve) -> Result<Vec<u8>, JwkError> {
+    let bytes = octets(members, name)?;
+    if bytes.len() != curve.field_len() {
+        return Err(JwkError(format!(
+            "{name:?} has {} bytes, a coordinate on {curve} has {}",
+            bytes.len(),
+            curve.field_len()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    &bytes[zeros..]
+}
+
+fn bit_len(bytes: &[u8]) -> usize {
+    bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
+}
