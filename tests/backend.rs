@@ -36,6 +36,7 @@ macro_rules! suite {
             a_key_is_found_exactly_once_or_not,
             a_public_half_is_taken_only_if_it_is_the_one,
             a_known_key_can_be_put_in,
+            an_ephemeral_key_works_while_it_is_held_and_is_nowhere_else,
             eight_threads_use_one_keystore,
         ]);
     };
@@ -75,6 +76,48 @@ fn shape(alg: KeyAlgorithm) -> KeyShape {
         }
         KeyAlgorithm::Unwrap(_) => KeyShape::Rsa { bits: 2048 },
     }
+}
+
+fn an_ephemeral_key_works_while_it_is_held_and_is_nowhere_else(keystore: &dyn Keystore) {
+    let spec = |alg, shape| KeySpec { shape, algs: vec![alg] };
+    let agree = KeyManagement::EcdhEs;
+    let p256 = KeyShape::Curve(Curve::P256);
+    let listed = || {
+        let keys = keystore.list().expect("a list").into_iter();
+        keys.filter(|key| key.label.as_deref().is_some_and(|label| label.contains("ephemeral")))
+            .count()
+    };
+    let one = keystore.generate_ephemeral(&spec(KeyAlgorithm::Unwrap(agree), p256)).expect("a key");
+    let two = keystore.generate_ephemeral(&spec(KeyAlgorithm::Unwrap(agree), p256)).expect("a key");
+    assert_ne!(one.info().public, two.info().public);
+    assert_eq!(one.info().weak, Vec::<String>::new());
+    for key in [&one, &two] {
+        common::round_trip(&**key, agree, ENC);
+        assert!(key.support(KeyAlgorithm::Unwrap(agree)).expect("an answer").is_available());
+    }
+    assert_eq!(listed(), 0, "an ephemeral key is listed");
+    let locator = one.info().locator.clone();
+    drop(one);
+    assert!(matches!(keystore.find(&locator), Err(BackendError::NotFound { .. })));
+    common::round_trip(&*two, agree, ENC);
+
+    // From many threads, more of them than a TPM has slots and a token's pool has sessions.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let spec = spec(KeyAlgorithm::Unwrap(agree), p256);
+                let key = keystore.generate_ephemeral(&spec).expect("a key");
+                common::round_trip(&*key, agree, ENC);
+            });
+        }
+    });
+    let rsa = KeyShape::Rsa { bits: 2048 };
+    let oaep = KeyAlgorithm::Unwrap(KeyManagement::RsaOaep256);
+    let key = keystore.generate_ephemeral(&spec(oaep, rsa)).expect("an RSA key");
+    common::round_trip(&*key, KeyManagement::RsaOaep256, ENC);
+
+    let misfit = keystore.generate_ephemeral(&spec(oaep, p256));
+    assert!(misfit.is_err(), "{misfit:?}");
 }
 
 fn every_algorithm_works_with_a_key_made_for_it(keystore: &dyn Keystore) {

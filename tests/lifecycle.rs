@@ -90,6 +90,9 @@ impl Keystore for Faulty {
         self.strike([Fault::DiesAfter, Fault::FailsAfter])?;
         Ok(key)
     }
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.inner.generate_ephemeral(spec)
+    }
     fn import(
         &self,
         locator: &Locator,

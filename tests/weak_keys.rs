@@ -58,6 +58,9 @@ impl Keystore for Weak {
         self.inner.generate(locator, spec)?;
         Err(self.gone())
     }
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.inner.generate_ephemeral(spec)
+    }
     fn import(
         &self,
         locator: &Locator,

@@ -153,6 +153,12 @@ impl Keystore for MemoryKeystore {
         self.put(locator, MemoryKey::generate(&self.name, locator.clone(), spec)?)
     }
 
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.check(spec)?;
+        let locator = Locator::Memory("ephemeral".into());
+        Ok(Arc::new(MemoryKey::generate(&self.name, locator, spec)?))
+    }
+
     fn import(
         &self,
         locator: &Locator,

@@ -121,6 +121,14 @@ pub trait Keystore: Debug + Send + Sync {
         spec: &KeySpec,
     ) -> Result<Arc<dyn HardwareKey>, BackendError>;
 
+    /// Makes a key that is never stored: in the memory of the device, for as long as the answer is
+    /// held; it is destroyed when that is dropped, or with the process.
+    ///
+    /// # Errors
+    /// As [`Keystore::generate`]; [`BackendError::Unsupported`] where the device holds only keys that
+    /// are stored.
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError>;
+
     /// Puts a known private key into the device, sensitive and not extractable from then on.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use cryptoki::object::ObjectHandle;
 use zeroize::Zeroizing;
 
 use super::fault::Fault;
+use super::make::{self, Pair};
 use super::mechanism::{Mech, digest_info, host_oaep_step};
 use super::object::{self, Found};
 use super::pool::{Fate, Lease};
@@ -50,6 +51,8 @@ pub(super) struct Pkcs11Key {
     epoch: AtomicU64,
     ways: [OnceLock<Way>; WAYS],
     proving: Mutex<()>,
+    /// The session objects of a key that goes with this value.
+    ephemeral: Option<Pair>,
 }
 
 /// How the key does an algorithm, or why it does not.
@@ -161,7 +164,14 @@ impl Pkcs11Key {
             epoch: AtomicU64::new(epoch),
             ways: [const { OnceLock::new() }; WAYS],
             proving: Mutex::default(),
+            ephemeral: None,
         }
+    }
+
+    /// Makes the key one that is destroyed with this value.
+    pub(super) fn goes_with(mut self, pair: Pair) -> Self {
+        self.ephemeral = Some(pair);
+        self
     }
 
     /// Returns what is known, to add to it before the key is shared.
@@ -225,6 +235,25 @@ impl Pkcs11Key {
             place = "host",
             "host step"
         );
+    }
+}
+
+impl Drop for Pkcs11Key {
+    fn drop(&mut self) {
+        let Some(pair) = self.ephemeral.take() else { return };
+        let destroyed = self.connection.admin().and_then(|admin| {
+            // A handle of another epoch may be another object's now.
+            if self.connection.epoch() == pair.epoch {
+                make::destroy(&admin, &pair)
+            } else {
+                make::destroy_at(&admin, self.keystore(), &self.info.locator)
+            }
+        });
+        match destroyed {
+            // Session objects go with the session that made them, at the latest.
+            Ok(()) | Err(BackendError::NotFound { .. } | BackendError::Unavailable { .. }) => {}
+            Err(error) => tracing::warn!(keystore = self.keystore(), %error, "destroying a key"),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Pair {
     pub(super) public: ObjectHandle,
     /// The mechanism that generated it; none for an imported key.
     generator: Option<MechanismType>,
+    /// The epoch of the connection in which the handles are good.
+    pub(super) epoch: u64,
 }
 
 /// Checks a request for a new key, and returns the id and label its locator gives it.
@@ -53,6 +55,7 @@ pub(super) fn generate(
     wanted: &Wanted<'_>,
 ) -> Result<Pair, BackendError> {
     let _one_at_a_time = wanted.on_token.then(|| connection.module().keygen());
+    let epoch = connection.epoch();
     first_that_works(
         admin,
         connection,
@@ -65,7 +68,7 @@ pub(super) fn generate(
                 admin.session().generate_key_pair(mechanism, &public, &wanted.private(extras));
             let (public, private) =
                 made.map_err(|error| Fault::of(&error, Function::GenerateKeyPair))?;
-            Ok(Pair { private, public, generator: Some(mechanism.mechanism_type()) })
+            Ok(Pair { private, public, generator: Some(mechanism.mechanism_type()), epoch })
         },
     )
 }
@@ -78,6 +81,7 @@ pub(super) fn create(
     key: &PrivateJwk,
 ) -> Result<Pair, BackendError> {
     let _one_at_a_time = connection.module().keygen();
+    let epoch = connection.epoch();
     first_that_works(admin, connection, wanted, &wanted.forms(), |extras, form| {
         let fault = |error: Error| Fault::of(&error, Function::CreateObject);
         let template = wanted.known_private(extras, *form, key);
@@ -86,7 +90,7 @@ pub(super) fn create(
         let template = wanted.known_public(*form, &key.public.key);
         let public = admin.session().create_object(&template).map_err(fault);
         let public = public.inspect_err(|_| discard(admin, private))?;
-        Ok(Pair { private, public, generator: None })
+        Ok(Pair { private, public, generator: None, epoch })
     })
 }
 

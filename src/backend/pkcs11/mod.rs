@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use cryptoki::object::AttributeType;
+
 use crate::jose::alg::{KeyAlgorithm, KeyKind};
 use crate::jose::jwk::{PrivateJwk, PublicKey};
 use crate::primitives::random;
@@ -162,7 +164,7 @@ impl Pkcs11Keystore {
         spec: &KeySpec,
         wanted: &Wanted<'_>,
         make: impl FnOnce(&AdminLease<'_>) -> Result<Pair, BackendError>,
-    ) -> Result<Pkcs11Key, BackendError> {
+    ) -> Result<(Pkcs11Key, Pair), BackendError> {
         let admin = self.admin()?;
         let pair = make(&admin)?;
         let mut found = make::read_back(&admin, &self.connection, wanted, &pair)?;
@@ -180,7 +182,7 @@ impl Pkcs11Keystore {
             Err(error) => Some(error),
         });
         match failed {
-            None => Ok(key),
+            None => Ok((key, pair)),
             Some(error) => {
                 if let Err(left) = self.destroy(locator) {
                     tracing::warn!(keystore = self.name(), %locator, %left, "a key was left over");
@@ -322,6 +324,10 @@ impl Keystore for Pkcs11Keystore {
             let everywhere = Locator::Object { id: None, label: None };
             let mut keys = Vec::new();
             for handle in object::find_private(admin, &everywhere)? {
+                // A session object of this process: nobody's key but of whoever holds it.
+                if object::flag(admin, handle, AttributeType::Token).ok().flatten() == Some(false) {
+                    continue;
+                }
                 match object::describe(admin, handle) {
                     Ok(found) => keys.extend(found.map(|found| found.info)),
                     // Another process, or thread, has destroyed it meanwhile.
@@ -352,10 +358,22 @@ impl Keystore for Pkcs11Keystore {
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         let (id, label) = make::checked(&self.admin()?, self.name(), locator, spec)?;
         let wanted = self.wanted(id, label, spec)?;
-        let key = self.prove(locator, spec, &wanted, |admin| {
+        let (key, _) = self.prove(locator, spec, &wanted, |admin| {
             make::generate(admin, &self.connection, &wanted)
         })?;
         Ok(Arc::new(key))
+    }
+
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let mut id = vec![0; 16];
+        random::fill(&mut id);
+        let locator = Locator::Object { id: Some(id), label: Some("hsm-jose ephemeral".into()) };
+        let (id, label) = make::checked(&self.admin()?, self.name(), &locator, spec)?;
+        let wanted = Wanted { on_token: false, ..self.wanted(id, label, spec)? };
+        let (key, pair) = self.prove(&locator, spec, &wanted, |admin| {
+            make::generate(admin, &self.connection, &wanted)
+        })?;
+        Ok(Arc::new(key.goes_with(pair)))
     }
 
     fn import(
@@ -376,7 +394,7 @@ impl Keystore for Pkcs11Keystore {
             });
         }
         let wanted = self.wanted(id, label, spec)?;
-        let mut key = self.prove(locator, spec, &wanted, |admin| {
+        let (mut key, _) = self.prove(locator, spec, &wanted, |admin| {
             make::create(admin, &self.connection, &wanted, private)
         })?;
         // What cannot be true of a key that was outside is not missing.

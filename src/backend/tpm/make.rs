@@ -28,16 +28,34 @@ pub(super) fn generate(
     locator: &Locator,
     spec: &KeySpec,
 ) -> Result<TpmKey, BackendError> {
+    generate_with(shared, locator, spec, &shared.auth)
+}
+
+/// As [`generate`], for a key that never has a file: only who holds its wrapped form, this process,
+/// can load it, so that its authorization value is empty.
+pub(super) fn generate_ephemeral(
+    shared: &Arc<Shared>,
+    spec: &KeySpec,
+) -> Result<TpmKey, BackendError> {
+    generate_with(shared, &Locator::KeyFile("ephemeral".to_owned()), spec, &[])
+}
+
+fn generate_with(
+    shared: &Arc<Shared>,
+    locator: &Locator,
+    spec: &KeySpec,
+    auth: &[u8],
+) -> Result<TpmKey, BackendError> {
     let (scheme, parameters) = plan(shared, spec)?;
     let usage = Usage {
         sign: scheme.signs(),
         decrypt: !scheme.signs(),
-        protected: !shared.auth.is_empty(),
+        protected: !auth.is_empty(),
         made_here: true,
     };
     let template = shared.built("a template", template::key(parameters, usage, None))?;
-    let made = shared.run(|live| create(live, &template, &shared.auth));
-    prove(shared, locator, spec, &template, made?)
+    let made = shared.run(|live| create(live, &template, auth));
+    prove(shared, locator, spec, &template, made?, auth.is_empty())
 }
 
 /// Puts a known key into the TPM, wrapped to the parent, and proves it.
@@ -97,7 +115,7 @@ pub(super) fn import(
         }
         error => error,
     })?;
-    prove(shared, locator, spec, &public, made)
+    prove(shared, locator, spec, &public, made, shared.auth.is_empty())
 }
 
 /// Finds out what the TPM does with keys of `shape`, with keys that are made for the purpose and
@@ -203,6 +221,7 @@ fn prove(
     spec: &KeySpec,
     asked: &Public,
     made: Made,
+    empty_auth: bool,
 ) -> Result<TpmKey, BackendError> {
     if made.public.object_attributes() != asked.object_attributes() {
         return Err(not_as_asked(shared, "its attributes are others"));
@@ -210,7 +229,7 @@ fn prove(
     if !has_same_parameters(&made.public, asked) {
         return Err(not_as_asked(shared, "its parameters are others"));
     }
-    let key = new_key(shared, locator, made, shared.auth.is_empty())?;
+    let key = new_key(shared, locator, made, empty_auth)?;
     for alg in &spec.algs {
         if let Support::No { reason } = key.support(*alg)? {
             return Err(shared.unsupported(alg.name(), reason));

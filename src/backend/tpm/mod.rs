@@ -310,6 +310,10 @@ impl Keystore for TpmKeystore {
         self.put(locator, || make::generate(&self.shared, locator, spec))
     }
 
+    fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        Ok(Arc::new(make::generate_ephemeral(&self.shared, spec)?))
+    }
+
     fn import(
         &self,
         locator: &Locator,
