@@ -11,6 +11,18 @@ use crate::keystores::Keystores;
 mod examination;
 
 /// The whole report.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// assert_eq!(report.keystores[0].name, "soft");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// Every keystore of the configuration.
@@ -22,6 +34,18 @@ pub struct Report {
 }
 
 /// One keystore.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// assert!(report.keystores[0].healthy && report.keystores[0].software);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 pub struct KeystoreReport {
     /// Its name in the configuration.
@@ -39,6 +63,19 @@ pub struct KeystoreReport {
 }
 
 /// What a keystore or key does with one algorithm.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// let told = report.keystores[0].algorithms.iter().find(|told| told.alg.name() == "ES256");
+/// assert_eq!(told.map(|told| told.support), Some("hardware"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 pub struct AlgorithmReport {
     /// The `alg`.
@@ -52,6 +89,20 @@ pub struct AlgorithmReport {
 }
 
 /// One serving key.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// for key in &report.keys {
+///     println!("{} (kid {}): {:?}", key.name, key.kid, key.unproven);
+/// }
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 pub struct KeyReport {
     /// Its name.
@@ -69,6 +120,13 @@ pub struct KeyReport {
 }
 
 /// How serious a finding is.
+///
+/// ```
+/// use hsm_jose::doctor::Severity;
+///
+/// // The most serious first.
+/// assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Note);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -81,6 +139,18 @@ pub enum Severity {
 }
 
 /// One thing to look at.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// assert!(report.findings.iter().any(|finding| finding.id == "software-token"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 pub struct Finding {
     /// How serious it is.

@@ -3,6 +3,13 @@
 use crate::backend::BackendError;
 
 /// Shorthand for results of the engine.
+///
+/// ```
+/// fn first(names: &[String]) -> hsm_jose::Result<&String> {
+///     names.first().ok_or_else(|| hsm_jose::Error::Usage("name a key".into()))
+/// }
+/// assert!(first(&[]).is_err());
+/// ```
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the engine.
@@ -10,6 +17,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Variants are sorted by who is at fault. Nothing secret, and nothing of a token's payload, is in
 /// any of them; what they quote of a token's header (a kid, an alg) is short and escaped.
 /// [`Error::DecryptionFailed`] is bare on purpose (RFC 7516 section 11.5).
+///
+/// ```
+/// use hsm_jose::Error;
+///
+/// let refused = Error::Policy("alg \"none\" is not allowed here".into());
+/// assert_eq!(refused.code(), "policy");
+/// assert_eq!(Error::DecryptionFailed.to_string(), "decryption failed");
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -17,6 +17,19 @@ use crate::keyring::{KeyRef, Provenance};
 ///
 /// Opening one logs in. A PIN that was refused is not tried again for the life of this value:
 /// devices lock after a few attempts.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::keystores::Keystores;
+///
+/// let soft = Arc::new(MemoryKeystore::new("soft"));
+/// let keystores = Keystores::opened(vec![soft.clone()], false)?;
+/// assert_eq!(keystores.only()?, "soft");
+/// assert!(Keystores::opened(vec![soft], true).is_err(), "software keys in production");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Keystores {
     is_production: bool,

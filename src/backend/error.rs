@@ -6,6 +6,15 @@ use super::Locator;
 ///
 /// Only [`BackendError::Rejected`] speaks of the input, and it says nothing more: everything else
 /// is about the device, the key or the configuration, and may be told to anyone.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{BackendError, Keystore, Locator};
+///
+/// let keystore = MemoryKeystore::new("test");
+/// let missing = keystore.find(&Locator::Memory("nobody".into()));
+/// assert!(matches!(missing, Err(BackendError::NotFound { .. })));
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackendError {

@@ -7,6 +7,16 @@ use std::str::FromStr;
 ///
 /// Written as an RFC 7512 `pkcs11:` URI of `id` and `object`; other kinds of keystore have other
 /// schemes. The token is the keystore's to choose and is not repeated here.
+///
+/// ```
+/// use hsm_jose::backend::Locator;
+///
+/// let locator: Locator = "pkcs11:id=%01%02;object=issuer-sig".parse()?;
+/// let parts = Locator::Object { id: Some(vec![1, 2]), label: Some("issuer-sig".into()) };
+/// assert_eq!(locator, parts);
+/// assert_eq!(parts.to_string(), "pkcs11:id=%01%02;object=issuer-sig");
+/// # Ok::<(), hsm_jose::backend::LocatorError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Locator {
@@ -26,6 +36,13 @@ pub enum Locator {
 }
 
 /// The text is not a locator; the message says which part is wrong.
+///
+/// ```
+/// use hsm_jose::backend::Locator;
+///
+/// let error = "pkcs11:pin-value=1234".parse::<Locator>().unwrap_err();
+/// assert!(!error.to_string().contains("1234"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LocatorError(String);

@@ -17,6 +17,19 @@ use key::MemoryKey;
 mod key;
 
 /// A keystore of software keys. NO SECURITY: for tests and examples only.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore, Locator, ToSign};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test");
+/// let alg = SignatureAlgorithm::Es256;
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![KeyAlgorithm::Sign(alg)] };
+/// let key = keystore.generate(&Locator::Memory("issuer-sig".into()), &spec)?;
+/// assert_eq!(key.sign(alg, ToSign::Message(b"message"))?.len(), 64);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Debug)]
 pub struct MemoryKeystore {
     name: String,

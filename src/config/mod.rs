@@ -28,6 +28,21 @@ pub const SCHEMA: i64 = 1;
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// A checked configuration. Paths are absolute, or relative to the working directory.
+///
+/// ```
+/// use hsm_jose::config::{Config, Environment};
+///
+/// let text = r#"
+///     schema = 1
+///     environment = "test"
+///     [keystore.soft]
+///     type = "memory"
+/// "#;
+/// let config = Config::parse("hsm-jose.toml".as_ref(), text)?;
+/// assert_eq!(config.environment, Environment::Test);
+/// assert!(config.keystores.contains_key("soft"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -49,6 +64,18 @@ pub struct Config {
 }
 
 /// Where the configuration is used.
+///
+/// ```
+/// use hsm_jose::config::Config;
+///
+/// let text = r#"
+///     schema = 1
+///     environment = "production"
+///     [keystore.soft]
+///     type = "memory"
+/// "#;
+/// assert!(Config::parse("hsm-jose.toml".as_ref(), text).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
     /// Software tokens, imported keys and PINs from environment variables are allowed.
@@ -58,6 +85,36 @@ pub enum Environment {
 }
 
 /// A device.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// assert_eq!(config.keystores["soft"], KeystoreConfig::Memory);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeystoreConfig {
@@ -74,6 +131,24 @@ pub enum KeystoreConfig {
 }
 
 /// `[keystore.NAME]` with `type = "pkcs11"`.
+///
+/// ```
+/// use hsm_jose::config::{Config, KeystoreConfig};
+///
+/// let text = r#"
+///     schema = 1
+///     environment = "test"
+///     [keystore.issuer]
+///     type = "pkcs11"
+///     module = "/usr/lib/softhsm/libsofthsm2.so"
+///     token = "issuer"
+///     pin = { file = "pin" }
+/// "#;
+/// let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+/// let KeystoreConfig::Pkcs11(settings) = &config.keystores["issuer"] else { panic!() };
+/// assert_eq!((settings.token.as_str(), settings.sessions), ("issuer", 8));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pkcs11Settings {
     /// The vendor's module, a shared library.
@@ -89,6 +164,24 @@ pub struct Pkcs11Settings {
 }
 
 /// `[keystore.NAME]` with `type = "tpm"`.
+///
+/// ```
+/// use hsm_jose::config::{Config, KeystoreConfig};
+///
+/// let text = r#"
+///     schema = 1
+///     environment = "test"
+///     [keystore.edge]
+///     type = "tpm"
+///     tcti = "device:/dev/tpmrm0"
+///     keys = "tpm-keys"
+///     auth = { file = "tpm-auth" }
+/// "#;
+/// let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+/// let KeystoreConfig::Tpm(settings) = &config.keystores["edge"] else { panic!() };
+/// assert!(settings.parent_name.is_none(), "`hsm-jose token pin` writes it");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[cfg(feature = "tpm")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TpmSettings {
@@ -103,6 +196,36 @@ pub struct TpmSettings {
 }
 
 /// `[policy]`.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// assert_eq!(config.policy.profile, Profile::Strict);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyConfig {
     /// The named profile.
@@ -119,6 +242,36 @@ pub struct PolicyConfig {
 }
 
 /// `[context.NAME]`: what a kind of token is.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// assert_eq!(config.contexts["id_token"].nesting, Nesting::JweOfJws);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextConfig {
     /// How signature and encryption nest.
@@ -138,6 +291,37 @@ pub struct ContextConfig {
 }
 
 /// `[context.NAME.seal]`.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// let seal = config.contexts["id_token"].seal.as_ref().expect("tokens are made");
+/// assert_eq!((seal.sign.as_deref(), seal.lifetime), (Some("issuer-sig"), Some(300)));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealConfig {
     /// The `iss` that is written; there unless the nesting is [`Nesting::Jwe`].
@@ -155,6 +339,37 @@ pub struct SealConfig {
 }
 
 /// `[context.NAME.open]`.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// let open = config.contexts["id_token"].open.as_ref().expect("tokens are taken");
+/// assert_eq!(open.decrypt, ["partner-enc"]);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenConfig {
     /// The `aud` that must be there; given unless the nesting is [`Nesting::Jwe`].
@@ -176,6 +391,37 @@ pub struct OpenConfig {
 }
 
 /// `[recipient.NAME]`.
+///
+/// ```
+/// # use hsm_jose::config::*;
+/// # let text = r#"
+/// # schema = 1
+/// # environment = "test"
+/// # [keystore.soft]
+/// # type = "memory"
+/// # [context.id_token]
+/// # nesting = "jwe(jws)"
+/// # [context.id_token.seal]
+/// # issuer = "https://issuer.example"
+/// # audience = "recipient"
+/// # sign = "issuer-sig"
+/// # encrypt = ["ECDH-ES+A256KW"]
+/// # content = ["A256GCM"]
+/// # lifetime = 300
+/// # [context.id_token.open]
+/// # audience = "https://issuer.example"
+/// # trust = "issuers.json"
+/// # decrypt = ["partner-enc"]
+/// # [recipient.partner]
+/// # jwks = "partner.json"
+/// # audience = "https://partner.example"
+/// # "#;
+/// # let config = Config::parse("/etc/hsm-jose/config.toml".as_ref(), text)?;
+///
+/// let partner = &config.recipients["partner"];
+/// assert_eq!(partner.jwks, std::path::Path::new("/etc/hsm-jose/partner.json"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientConfig {
     /// A file with the recipient's public JWK Set.

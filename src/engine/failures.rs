@@ -15,6 +15,13 @@ use crate::policy::FailureBudget;
 const MAX_ACCOUNTS: usize = 65_536;
 
 /// What has been counted since the engine was made.
+///
+/// ```
+/// use hsm_jose::engine::FailureCounts;
+///
+/// let counts = FailureCounts::default();
+/// assert_eq!((counts.failed, counts.refused), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailureCounts {
     /// Decryptions that failed, of tokens whose peer was named.

@@ -26,6 +26,18 @@ pub const DEFAULT_CONTEXT_TOKEN_LEN: usize = 256 * 1024;
 pub const MAX_JWKS_LEN: u64 = 1024 * 1024;
 
 /// A registered recipient: its keys, and the name it wants in `aud`.
+///
+/// ```
+/// use hsm_jose::engine::load;
+///
+/// # let config = hsm_jose::config::Config::parse(
+/// #     "hsm-jose.toml".as_ref(),
+/// #     "schema = 1\nenvironment = \"test\"\n",
+/// # )?;
+/// // Neither a [recipient.NAME] of the configuration nor a file:
+/// assert!(load::recipient(&config, "nobody").is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Registered {
     /// The keys that can be encrypted to.

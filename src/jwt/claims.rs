@@ -12,20 +12,56 @@ use crate::policy::{Context, Nesting, OpenRules, SealRules};
 use crate::primitives::random;
 
 /// Tells the time. Injectable, so that expiry can be tested.
+///
+/// ```
+/// use hsm_jose::jwt::Clock;
+///
+/// /// A clock that runs ahead.
+/// #[derive(Debug)]
+/// struct Ahead;
+///
+/// impl Clock for Ahead {
+///     fn now(&self) -> u64 {
+///         hsm_jose::jwt::SystemClock.now() + 60
+///     }
+/// }
+/// ```
 pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Returns the seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
     fn now(&self) -> u64;
 }
 
 /// The system's clock.
+///
+/// ```
+/// use hsm_jose::jwt::{Clock, SystemClock};
+///
+/// assert!(SystemClock.now() > 1_700_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 /// A clock that stands still, for tests.
+///
+/// ```
+/// use hsm_jose::jwt::{Clock, FixedClock};
+///
+/// assert_eq!(FixedClock(1_300_819_380).now(), 1_300_819_380);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FixedClock(pub u64);
 
 /// A JWT Claims Set: a JSON object without duplicate members, and the octets it came as.
+///
+/// ```
+/// use hsm_jose::jwt::Claims;
+///
+/// let claims = Claims::parse(r#"{"sub":"alice"}"#)?;
+/// assert_eq!(claims.members()["sub"], "alice");
+/// assert!(!format!("{claims:?}").contains("alice"));
+/// assert!(Claims::parse(r#"{"sub":"alice","sub":"mallory"}"#).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 pub struct Claims {
     members: SecretMembers,
     json: Zeroizing<Vec<u8>>,

@@ -25,6 +25,15 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 /// Beside `FILE` there are `FILE.lock` (taken by writers, never removed), `FILE.bak` (the last
 /// copy), and, after a crash, perhaps `FILE.new`. A new file is world-readable (0644, less the
 /// umask), as it holds public keys and places only; an existing one keeps its mode and its owner.
+///
+/// ```
+/// use hsm_jose::keyring::KeyringFile;
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// assert!(file.read()?.keys().is_empty(), "one that was never written is empty");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeyringFile {
     path: PathBuf,
@@ -33,6 +42,30 @@ pub struct KeyringFile {
 /// The right to write the keyring, held from before the first look until dropped.
 ///
 /// While it is held, nobody else writes: a pending version seen now is the trace of a crash.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// let writer = file.lock()?;
+/// assert_eq!(writer.keyring().keys().len(), 1);
+/// // While the lock is held, another writer waits, and gives up.
+/// assert!(file.lock_within(std::time::Duration::from_millis(1)).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct KeyringWriter {
     path: PathBuf,

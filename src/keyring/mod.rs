@@ -28,6 +28,29 @@ pub const MAX_CANDIDATES: usize = 4;
 pub const MAX_NAME_LEN: usize = 64;
 
 /// All keys of one keyring file.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// let keyring = file.read()?;
+/// assert_eq!(keyring.keys()[0].name, "issuer-sig");
+/// assert!(keyring.named("partner-enc").is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyring {
@@ -37,6 +60,30 @@ pub struct Keyring {
 }
 
 /// A key: a name, what it is for, and its versions.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// let keyring = file.read()?;
+/// let entry = keyring.named("issuer-sig")?;
+/// assert_eq!(entry.versions.len(), 1);
+/// assert!(entry.active().is_some());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
@@ -51,6 +98,32 @@ pub struct KeyEntry {
 }
 
 /// One version of a key: one private key in one device.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// let keyring = file.read()?;
+/// let version = &keyring.named("issuer-sig")?.versions[0];
+/// assert_eq!((version.version, version.keystore.as_str()), (1, "test"));
+/// // The kid is the RFC 7638 thumbprint unless one was given.
+/// let jwk = version.public.as_ref().expect("an active version has a public half");
+/// assert_eq!(version.kid.as_deref(), Some(jwk.key.thumbprint().as_str()));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyVersion {
@@ -84,6 +157,13 @@ pub struct KeyVersion {
 }
 
 /// Where a version is in its life.
+///
+/// ```
+/// use hsm_jose::keyring::KeyState;
+///
+/// assert!(KeyState::Retiring.serves());
+/// assert!(!KeyState::Retired.serves());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
@@ -98,6 +178,12 @@ pub enum KeyState {
 }
 
 /// How a key came into its device.
+///
+/// ```
+/// use hsm_jose::keyring::Provenance;
+///
+/// assert_eq!(Provenance::Imported.name(), "imported");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
@@ -110,10 +196,43 @@ pub enum Provenance {
 }
 
 /// A point in time, in whole seconds, written as RFC 3339 in UTC.
+///
+/// ```
+/// use hsm_jose::keyring::Timestamp;
+///
+/// let now = Timestamp::now();
+/// assert!(now.to_string().ends_with('Z'));
+/// assert!(now <= Timestamp::now());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(SystemTime);
 
 /// A version of a key that has a kid, with the key it belongs to.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// use hsm_jose::jose::alg::Purpose;
+///
+/// let keyring = file.read()?;
+/// let found = keyring.active("issuer-sig", Purpose::Sign)?;
+/// assert_eq!(Some(found.kid), found.version.kid.as_deref());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRef<'a> {
     /// The key.

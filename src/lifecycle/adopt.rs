@@ -7,6 +7,36 @@ use crate::jose::jwk::PublicJwk;
 use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, Provenance, Timestamp};
 
 /// A key of a device to be entered into the keyring.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+///
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore, Locator};
+/// use hsm_jose::jose::alg::Curve;
+/// use hsm_jose::lifecycle::{AdoptRequest, adopt};
+///
+/// // A key that a vendor's tool has made in the device:
+/// let locator = Locator::Memory("theirs".into());
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: request.key.algs.clone() };
+/// keystore.generate(&locator, &spec)?;
+///
+/// let adopted = adopt(&file, &keystore, &AdoptRequest { key: request.key, locator, public: None })?;
+/// assert_eq!(adopted.name, "issuer-sig");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdoptRequest {
     /// What every way in needs.

@@ -5,6 +5,33 @@ use crate::error::{Error, Result};
 use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile};
 
 /// A key to be destroyed.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// use hsm_jose::lifecycle::{DestroyRequest, destroy};
+///
+/// let thumbprint = entered.jwk().expect("a public half").key.thumbprint();
+/// let careless =
+///     DestroyRequest { name: "issuer-sig".into(), confirm: thumbprint.clone(), force: false };
+/// assert!(destroy(&file, &keystore, &careless).is_err(), "it is active");
+/// destroy(&file, &keystore, &DestroyRequest { force: true, ..careless })?;
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DestroyRequest {
     /// The key's name.
@@ -17,6 +44,32 @@ pub struct DestroyRequest {
 }
 
 /// What was destroyed.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// use hsm_jose::lifecycle::{DestroyRequest, destroy};
+///
+/// let confirm = entered.jwk().expect("a public half").key.thumbprint();
+/// let request = DestroyRequest { name: "issuer-sig".into(), confirm, force: true };
+/// let destroyed = destroy(&file, &keystore, &request)?;
+/// assert!(destroyed.in_device && destroyed.was_last);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Destroyed {

@@ -9,6 +9,29 @@ use crate::jose::jwk::{PrivateJwk, PublicKey};
 use crate::keyring::{KeyEntry, KeyringFile, Provenance};
 
 /// A key to be made in a device.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// use hsm_jose::keyring::KeyringFile;
+/// use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("keyring.json");
+/// let key = KeyRequest {
+///     name: "issuer-sig".into(),
+///     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+///     kid: None,
+///     profile: hsm_jose::policy::Profile::Strict,
+/// };
+/// let request = GenerateRequest { key, bits: None, curve: None, if_absent: true, dry_run: false };
+/// let (file, keystore) = (KeyringFile::new(&path), MemoryKeystore::new("test"));
+/// let made = generate(&file, &keystore, &request)?;
+/// assert_eq!(made.name, "issuer-sig");
+/// // Asked again, the key that is there is as good as a new one.
+/// assert_eq!(generate(&file, &keystore, &request)?.version, made.version);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
     /// What every way in needs.
@@ -24,6 +47,28 @@ pub struct GenerateRequest {
 }
 
 /// A known private key to be put into a device.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// use hsm_jose::jose::jwk::PrivateJwk;
+/// use hsm_jose::lifecycle::{ImportRequest, KeyRequest};
+///
+/// // RFC 8037 appendix A.1.
+/// let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// let request = ImportRequest {
+///     key: KeyRequest {
+///         name: "rfc8037".into(),
+///         algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::EdDsa)],
+///         kid: None,
+///         profile: hsm_jose::policy::Profile::Strict,
+///     },
+///     private: PrivateJwk::parse(jwk)?,
+///     waiver: None, // production refuses to use it
+/// };
+/// assert!(format!("{request:?}").contains("redacted"));
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Debug)]
 pub struct ImportRequest {
     /// What every way in needs. Without a kid, the JWK's own is kept: tokens out there name it.

@@ -26,6 +26,20 @@ pub use jwks::{jwks, published};
 pub use orphans::{Orphans, PendingKey, orphans};
 
 /// What every way into the keyring needs to know of the key.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// use hsm_jose::lifecycle::KeyRequest;
+/// use hsm_jose::policy::Profile;
+///
+/// let key = KeyRequest {
+///     name: "partner-enc".into(),
+///     algs: vec![KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)],
+///     kid: None, // the thumbprint
+///     profile: Profile::Strict,
+/// };
+/// assert_eq!(key.algs.len(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeyRequest {
     /// The name it shall have.
@@ -39,6 +53,31 @@ pub struct KeyRequest {
 }
 
 /// A key that is in the keyring now, or would be.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// use hsm_jose::lifecycle::Outcome;
+///
+/// assert_eq!(entered.outcome, Outcome::Entered);
+/// let jwk = entered.jwk().expect("a key that was entered has a public half");
+/// assert_eq!(jwk.use_.as_deref(), Some("sig"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Entered {
@@ -57,6 +96,12 @@ pub struct Entered {
 }
 
 /// What a command that brings a key into the keyring did.
+///
+/// ```
+/// use hsm_jose::lifecycle::Outcome;
+///
+/// assert_eq!(Outcome::Present.name(), "present");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -5,6 +5,30 @@ use crate::error::Result;
 use crate::keyring::{KeyState, Keyring};
 
 /// What the keyring and one keystore do not agree on.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = MemoryKeystore::new("test");
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let entered = generate(&file, &keystore, &request)?;
+///
+/// use hsm_jose::lifecycle::orphans;
+///
+/// let found = orphans(&file.read()?, &keystore)?;
+/// assert!(found.pending.is_empty() && found.missing.is_empty() && found.unknown.is_empty());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Orphans {
@@ -17,6 +41,16 @@ pub struct Orphans {
 }
 
 /// An intent that a crash left.
+///
+/// ```
+/// use hsm_jose::lifecycle::PendingKey;
+///
+/// /// What an operator is told of a command that was interrupted.
+/// fn tell(key: &PendingKey) -> String {
+///     let state = if key.in_device { "made" } else { "not made" };
+///     format!("key {} at {} was {state}", key.name, key.locator)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PendingKey {

@@ -8,6 +8,17 @@ use crate::error::{Error, Result};
 ///
 /// Every answer to a bad token is the same, but it is an answer. What is left of a padding oracle
 /// after that needs many of them; a budget takes them away.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hsm_jose::policy::FailureBudget;
+///
+/// let budget = FailureBudget::new(10, Duration::from_secs(60))?;
+/// assert_eq!(budget.failures(), 10);
+/// assert!(FailureBudget::new(0, Duration::from_secs(60)).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureBudget {
     failures: u32,

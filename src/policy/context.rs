@@ -9,6 +9,13 @@ use crate::jose::header::Header;
 use crate::jose::jwk::PublicJwk;
 
 /// What a token is made of.
+///
+/// ```
+/// use hsm_jose::policy::Nesting;
+///
+/// assert!(Nesting::JweOfJws.is_signed() && Nesting::JweOfJws.is_encrypted());
+/// assert!(!Nesting::Jwe.is_signed());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Nesting {
     /// Signed only.
@@ -24,6 +31,30 @@ pub enum Nesting {
 }
 
 /// What a token is, and what follows from it.
+///
+/// ```
+/// # use hsm_jose::policy::{Context, Nesting, OpenRules, SealRules};
+/// # let context = Context {
+/// #     name: "vp".into(),
+/// #     nesting: Nesting::Jwe,
+/// #     typ: None,
+/// #     skew: 60,
+/// #     max_token_len: 65536,
+/// #     seal: None,
+/// #     open: Some(OpenRules {
+/// #         audience: None,
+/// #         issuers: Vec::new(),
+/// #         trust: Vec::new(),
+/// #         decrypt: vec!["verifier-enc".into()],
+/// #         jwe: Some(hsm_jose::policy::Policy::of(Default::default()).jwe),
+/// #         jws: None,
+/// #         max_lifetime: None,
+/// #     }),
+/// # };
+///
+/// assert!(context.opening().is_ok());
+/// assert!(context.sealing().is_err(), "nobody makes its tokens here");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The name in the configuration.
@@ -44,6 +75,30 @@ pub struct Context {
 }
 
 /// How a token of a context is made.
+///
+/// ```
+/// # use hsm_jose::policy::{Context, Nesting, OpenRules, SealRules};
+/// # let context = Context {
+/// #     name: "vp".into(),
+/// #     nesting: Nesting::Jwe,
+/// #     typ: None,
+/// #     skew: 60,
+/// #     max_token_len: 65536,
+/// #     seal: None,
+/// #     open: Some(OpenRules {
+/// #         audience: None,
+/// #         issuers: Vec::new(),
+/// #         trust: Vec::new(),
+/// #         decrypt: vec!["verifier-enc".into()],
+/// #         jwe: Some(hsm_jose::policy::Policy::of(Default::default()).jwe),
+/// #         jws: None,
+/// #         max_lifetime: None,
+/// #     }),
+/// # };
+///
+/// let rules: Option<&SealRules> = context.seal.as_ref();
+/// assert!(rules.is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct SealRules {
     /// `iss`; only [`Nesting::Jwe`] may have none.
@@ -61,6 +116,12 @@ pub struct SealRules {
 }
 
 /// Where the audience of a token comes from.
+///
+/// ```
+/// use hsm_jose::policy::Audience;
+///
+/// assert_ne!(Audience::Recipient, Audience::Fixed("https://partner.example".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// From the recipient's registration.
@@ -70,6 +131,30 @@ pub enum Audience {
 }
 
 /// What is taken in a context.
+///
+/// ```
+/// # use hsm_jose::policy::{Context, Nesting, OpenRules, SealRules};
+/// # let context = Context {
+/// #     name: "vp".into(),
+/// #     nesting: Nesting::Jwe,
+/// #     typ: None,
+/// #     skew: 60,
+/// #     max_token_len: 65536,
+/// #     seal: None,
+/// #     open: Some(OpenRules {
+/// #         audience: None,
+/// #         issuers: Vec::new(),
+/// #         trust: Vec::new(),
+/// #         decrypt: vec!["verifier-enc".into()],
+/// #         jwe: Some(hsm_jose::policy::Policy::of(Default::default()).jwe),
+/// #         jws: None,
+/// #         max_lifetime: None,
+/// #     }),
+/// # };
+///
+/// assert_eq!(context.opening()?.decrypt, ["verifier-enc"]);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpenRules {
     /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none.

@@ -20,6 +20,16 @@ use crate::jose::header::Header;
 /// An ordered list of what is allowed: never empty, and nothing twice.
 ///
 /// The order is that of preference when producing.
+///
+/// ```
+/// use hsm_jose::jose::alg::SignatureAlgorithm;
+/// use hsm_jose::policy::AllowList;
+///
+/// let allowed = AllowList::new([SignatureAlgorithm::Es256, SignatureAlgorithm::Ps256])?;
+/// assert!(allowed.contains(SignatureAlgorithm::Es256));
+/// assert!(AllowList::<SignatureAlgorithm>::new([]).is_err(), "an empty list is a mistake");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList<T>(Vec<T>);
 

@@ -11,6 +11,13 @@ use crate::jose::jwk::PublicKey;
 use crate::jose::serialization::MAX_TOKEN_LEN;
 
 /// A named set of rules.
+///
+/// ```
+/// use hsm_jose::policy::Profile;
+///
+/// assert_eq!(Profile::default(), Profile::Strict);
+/// assert_eq!(Profile::All.name(), "all");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -22,6 +29,15 @@ pub enum Profile {
 }
 
 /// The effective policy: a profile, narrowed by the configuration.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// let strict = Policy::of(Profile::Strict);
+/// assert!(strict.allows(KeyAlgorithm::Unwrap(KeyManagement::RsaOaep256)));
+/// assert!(!strict.allows(KeyAlgorithm::Unwrap(KeyManagement::RsaOaep)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The profile it starts from.
@@ -43,6 +59,13 @@ pub struct Policy {
 }
 
 /// Limits that hold for any token.
+///
+/// ```
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// let limits = Policy::of(Profile::Strict).jwe.limits;
+/// assert!(limits.refused_parameters.contains(&"jku"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The longest token, in bytes.

@@ -12,6 +12,17 @@ use crate::jose::jwk::PublicPoint;
 use crate::secret::SharedSecret;
 
 /// The point is not on its curve, is the identity, or (X25519, Ed25519) has a low order.
+///
+/// ```
+/// use hsm_jose::jose::alg::Curve;
+/// use hsm_jose::jose::jwk::PublicPoint;
+/// use hsm_jose::primitives::ecdh::check_point;
+///
+/// // A point of low order: every agreement with it has the same result.
+/// let zero = PublicPoint::new(Curve::X25519, vec![0; 32])?;
+/// assert!(check_point(&zero).is_err());
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the point is not a valid public key of its curve")]
 pub struct InvalidPoint;

@@ -12,13 +12,38 @@ mod source;
 pub use source::PinSource;
 
 /// The PIN of a token: opaque text, which may hold colons, spaces and any other character.
+///
+/// ```
+/// use hsm_jose::secret::Pin;
+///
+/// let pin = Pin::new("12:34 56".into());
+/// assert_eq!(format!("{pin:?}"), "Pin(redacted)");
+/// ```
 pub struct Pin(SecretString);
 
 /// A decrypted content. Zeroized on drop; what the caller copies out is the caller's.
+///
+/// ```
+/// use hsm_jose::secret::Plaintext;
+///
+/// let plaintext = Plaintext::new(b"content".to_vec().into());
+/// assert_eq!(plaintext.as_bytes(), b"content");
+/// assert_eq!(format!("{plaintext:?}"), "Plaintext(redacted)");
+/// ```
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 
 /// The shared secret Z of a key agreement: lives inside a backend, between the device's answer and
 /// the key derivation.
+///
+/// ```
+/// use hsm_jose::jose::alg::ContentEncryption;
+/// use hsm_jose::primitives::concat_kdf;
+/// use hsm_jose::secret::SharedSecret;
+///
+/// let z = SharedSecret::new(vec![7; 32].into());
+/// let other_info = concat_kdf::other_info("A256GCM", b"", b"", 32);
+/// assert_eq!(concat_kdf::derive(&z, &other_info, 32).len(), ContentEncryption::A256Gcm.key_len());
+/// ```
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
 
 impl Pin {

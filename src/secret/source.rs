@@ -17,6 +17,15 @@ const MAX_PIN_LEN: u64 = 4096;
 ///
 /// The PIN is opaque text: colons, spaces and non-ASCII characters are kept. Of a file, descriptor
 /// or credential, one newline at the end is not part of it.
+///
+/// ```
+/// use hsm_jose::secret::PinSource;
+///
+/// // A PIN pad has the PIN; there is none for us to read.
+/// assert!(PinSource::Protected.read("issuer")?.is_none());
+/// assert!(PinSource::File("no/such/file".into()).read("issuer").is_err());
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PinSource {
