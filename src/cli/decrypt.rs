@@ -11,14 +11,14 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::jose::base64url;
 
-/// Decrypt a JWE with the key its kid names
+/// Decrypt a JWE with the key its kid names, of whichever recipient it is
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose decrypt message.jwe > message.txt")]
 pub(super) struct Args {
     /// The key of a token that names none; it contradicts none that does
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
-    /// The JWE, in the compact serialization [default: stdin]
+    /// The JWE, in any serialization [default: stdin]
     file: Option<PathBuf>,
 }
 
@@ -31,6 +31,11 @@ impl Args {
         let json = json!({
             "plaintext": base64url::encode(plaintext),
             "header": decrypted.header.members(),
+            "unprotected": decrypted.unprotected,
+            "aad": base64url::encode(&decrypted.aad),
+            "alg": decrypted.alg,
+            "recipient": decrypted.recipient,
+            "recipients": decrypted.recipients,
             "key": decrypted.key,
             "kid": decrypted.kid,
             "keystore": decrypted.keystore,

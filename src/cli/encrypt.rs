@@ -7,15 +7,20 @@ use serde_json::json;
 use super::value::{Format, jwe_alg, jwe_enc};
 use super::{Report, Setup, input};
 use crate::engine::{self, EncryptOptions, load};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jose::alg::{ContentEncryption, KeyManagement};
-use crate::jose::jwk::JwkSet;
+use crate::jose::serialization::Serialization;
+use crate::jwe::Recipient;
 
-/// Encrypt to a recipient's public key
+/// The largest additional authenticated data, in bytes: it is there to be sent along, as a header is.
+const MAX_AAD: usize = 1024 * 1024;
+
+/// Encrypt to the public keys of one or several recipients
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose encrypt --to partner.jwk message.txt > message.jwe")]
 pub(super) struct Args {
-    /// A public JWK or JWK Set; repeated, each is a recipient (general serialization)
+    /// A public JWK or JWK Set, of which the first fitting key is taken; repeated, each is one
+    /// recipient
     #[arg(long, value_name = "FILE", required = true)]
     to: Vec<PathBuf>,
     /// Take the key with this kid
@@ -42,26 +47,26 @@ pub(super) struct Args {
     /// Additional authenticated data; JSON serializations only
     #[arg(long, value_name = "FILE")]
     aad: Option<PathBuf>,
-    /// How the JWE is written
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// How the JWE is written [default: compact; flattened with --aad; general for several
+    /// recipients]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// The plaintext [default: stdin]
     file: Option<PathBuf>,
 }
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
-        self.format.only_compact()?;
-        if self.aad.is_some() {
-            return Err(Error::Usage("--aad is for the JSON serializations".into()));
-        }
-        let [to] = &self.to[..] else {
-            return Err(Error::Usage(
-                "several recipients are for the general serialization".into(),
-            ));
+        let recipients: Vec<Vec<Recipient>> = self
+            .to
+            .iter()
+            .map(|to| load::recipients(load::read_jwks(to)?, self.kid.as_deref()))
+            .collect::<Result<_>>()?;
+        let recipients: Vec<&[Recipient]> = recipients.iter().map(|keys| &keys[..]).collect();
+        let aad = match &self.aad {
+            Some(path) => input::read(Some(path), MAX_AAD)?.to_vec(),
+            None => Vec::new(),
         };
-        let JwkSet { keys } = load::read_jwks(to)?;
-        let recipients = load::recipients(JwkSet { keys }, self.kid.as_deref())?;
         let options = EncryptOptions {
             alg: self.alg,
             enc: self.enc,
@@ -69,11 +74,23 @@ impl Args {
             cty: self.cty.as_deref(),
             apu: self.apu.as_deref().unwrap_or_default().as_bytes(),
             apv: self.apv.as_deref().unwrap_or_default().as_bytes(),
+            aad: &aad,
+            serialization: self.serialization(),
         };
         let policy = load::policy(&setup.config)?;
         let plaintext = input::read_content(self.file.as_deref())?;
-        let jwe = engine::encrypt(&policy, &recipients, &options, &plaintext)?;
+        let jwe = engine::encrypt_to_all(&policy, &recipients, &options, &plaintext)?;
         let json = json!({ "jwe": jwe });
         Ok(Report::token(jwe, json))
+    }
+
+    /// The one asked for, or the least that has a place for what is asked.
+    fn serialization(&self) -> Serialization {
+        match self.format {
+            Some(format) => format.serialization(),
+            None if self.to.len() > 1 => Serialization::General,
+            None if self.aad.is_some() => Serialization::Flattened,
+            None => Serialization::Compact,
+        }
     }
 }

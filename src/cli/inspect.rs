@@ -26,8 +26,21 @@ impl Args {
             found.kind, found.serialization, found.token_len, found.sha256
         );
         // Escaped as JSON: a header is a stranger's text.
-        for (name, value) in &found.header {
-            text += &format!("header {} = {value}\n", Value::from(name.as_str()));
+        let mut add = |what: &str, members: &Map<String, Value>| {
+            for (name, value) in members {
+                text += &format!("{what} {} = {value}\n", Value::from(name.as_str()));
+            }
+        };
+        add("header", &found.header);
+        add("unprotected header", &found.unprotected);
+        for (index, recipient) in found.recipients.iter().enumerate() {
+            add(&format!("recipient {index} header"), &recipient.header);
+        }
+        for (index, recipient) in found.recipients.iter().enumerate() {
+            if found.recipients.len() > 1 {
+                let len = recipient.encrypted_key_len;
+                text += &format!("recipient {index} encrypted_key {len} bytes\n");
+            }
         }
         for (name, len) in &found.part_lens {
             text += &format!("{name} {len} bytes\n");
@@ -36,6 +49,8 @@ impl Args {
             "kind": found.kind,
             "serialization": found.serialization,
             "header": found.header,
+            "unprotected": found.unprotected,
+            "recipients": found.recipients,
             "token_len": found.token_len,
             "part_lens": lens,
             "sha256": found.sha256,

@@ -15,6 +15,7 @@ use crate::error::Result;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod bench;
 mod config;
+mod convert;
 mod decrypt;
 mod doctor;
 mod encrypt;
@@ -76,6 +77,7 @@ enum Command {
     Verify(verify::Args),
     Seal(seal::Args),
     Open(open::Args),
+    Convert(convert::Args),
     Inspect(inspect::Args),
     Doctor(doctor::Args),
     #[cfg(any(feature = "pkcs11", feature = "tpm"))]
@@ -112,6 +114,7 @@ fn execute(cli: &Cli) -> Result<Report> {
         Command::Verify(args) => args.run(&setup()?),
         Command::Seal(args) => args.run(&setup()?),
         Command::Open(args) => args.run(&setup()?),
+        Command::Convert(args) => args.run(),
         Command::Inspect(args) => args.run(),
         Command::Doctor(args) => args.run(&setup()?),
         #[cfg(any(feature = "pkcs11", feature = "tpm"))]

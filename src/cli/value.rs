@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use crate::error::Error;
 use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::jose::serialization::Serialization;
 
 /// How a JWE or JWS is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -18,6 +19,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Returns the serialization.
+    pub(super) const fn serialization(self) -> Serialization {
+        match self {
+            Self::Compact => Serialization::Compact,
+            Self::Flattened => Serialization::Flattened,
+            Self::General => Serialization::General,
+        }
+    }
+
     /// Refuses the JSON serializations.
     ///
     /// # Errors
@@ -26,7 +36,7 @@ impl Format {
         match self {
             Self::Compact => Ok(()),
             Self::Flattened | Self::General => Err(Error::Usage(
-                "the JSON serializations are not in this release; use --format compact".into(),
+                "a JWS is written in the compact serialization in this release".into(),
             )),
         }
     }

@@ -1,11 +1,15 @@
 //! Encryption and decryption outside a context.
 
 use super::Engine;
+use serde_json::{Map, Value};
+
 use crate::backend::{CekPlacement, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
-use crate::jwe::{self, JweParameters, JweToken, Recipient};
-use crate::policy::Policy;
+use crate::jose::header::Header;
+use crate::jose::serialization::Serialization;
+use crate::jwe::{self, JweBuilder, JweToken, Recipient};
+use crate::policy::{AllowList, Policy};
 use crate::secret::Plaintext;
 
 /// What an encryption shall be; what is left out is chosen by policy.
@@ -23,6 +27,10 @@ pub struct EncryptOptions<'a> {
     pub apu: &'a [u8],
     /// Agreement PartyVInfo; empty for none.
     pub apv: &'a [u8],
+    /// Additional authenticated data, for the JSON serializations; empty for none.
+    pub aad: &'a [u8],
+    /// How the JWE is written.
+    pub serialization: Serialization,
 }
 
 /// A decrypted content, and where its key was recovered.
@@ -31,7 +39,17 @@ pub struct DecryptedContent {
     /// The content.
     pub plaintext: Plaintext,
     /// The protected header, which the content's tag vouches for.
-    pub header: crate::jose::header::Header,
+    pub header: Header,
+    /// What the recipient's header has beside it, in a JSON serialization: nothing vouches for it.
+    pub unprotected: Map<String, Value>,
+    /// The additional authenticated data, which the tag vouches for; empty if there is none.
+    pub aad: Vec<u8>,
+    /// The `alg` by which the key was recovered.
+    pub alg: KeyManagement,
+    /// Which recipient of the token we are, from 0.
+    pub recipient: usize,
+    /// How many recipients it has.
+    pub recipients: usize,
     /// The name of the key.
     pub key: String,
     /// The kid of its version.
@@ -58,8 +76,23 @@ impl Engine {
         encrypt(&self.policy, recipients, options, plaintext)
     }
 
-    /// Decrypts a JWE with the key that its `kid` names, or, if it names none, with the key called
-    /// `key`; without either, with the keys that fit, four at most.
+    /// Encrypts to several recipients, each given by the keys it has, of which the first that
+    /// policy's order of algorithms finds is taken. For the general serialization.
+    ///
+    /// # Errors
+    /// As [`JweBuilder::encrypt`]; [`Error::Policy`]: nothing that is allowed fits one of them.
+    pub fn encrypt_to_all(
+        &self,
+        recipients: &[&[Recipient]],
+        options: &EncryptOptions<'_>,
+        plaintext: &[u8],
+    ) -> Result<String> {
+        encrypt_to_all(&self.policy, recipients, options, plaintext)
+    }
+
+    /// Decrypts a JWE in any serialization with the key that its `kid` names, or, if it names
+    /// none, with the key called `key`; without either, with the keys that fit, four at most. Of
+    /// several recipients, with the keys of those that are ours.
     ///
     /// # Errors
     /// [`Error::Malformed`] or [`Error::Policy`] before any device is asked; [`Error::KeyNotFound`];
@@ -89,7 +122,7 @@ impl Engine {
         peer: Option<&str>,
     ) -> Result<DecryptedContent> {
         let token = JweToken::parse(token, &self.policy.jwe)?;
-        let alg = KeyAlgorithm::Unwrap(token.alg);
+        let recipients = token.recipient_count();
         let names = match key {
             Some(name) => {
                 self.keys.check_decrypts(name)?;
@@ -103,10 +136,15 @@ impl Engine {
         Ok(DecryptedContent {
             plaintext: decrypted.plaintext,
             header: decrypted.header,
+            unprotected: decrypted.unprotected,
+            aad: decrypted.aad,
+            alg: decrypted.alg,
+            recipient: decrypted.recipient,
+            recipients,
             key: key.name().to_owned(),
             kid: key.kid.clone(),
             keystore: handle.keystore().to_owned(),
-            support: handle.support(alg)?,
+            support: handle.support(KeyAlgorithm::Unwrap(decrypted.alg))?,
             cek_placement: decrypted.cek_placement,
         })
     }
@@ -122,15 +160,44 @@ pub fn encrypt(
     options: &EncryptOptions<'_>,
     plaintext: &[u8],
 ) -> Result<String> {
-    let EncryptOptions { alg, enc, typ, cty, apu, apv } = *options;
+    encrypt_to_all(policy, &[recipients], options, plaintext)
+}
+
+/// Encrypts to several recipients under a policy, without any engine. Each is given by the keys it
+/// has.
+///
+/// # Errors
+/// As [`Engine::encrypt_to_all`].
+pub fn encrypt_to_all(
+    policy: &Policy,
+    recipients: &[&[Recipient]],
+    options: &EncryptOptions<'_>,
+    plaintext: &[u8],
+) -> Result<String> {
+    let EncryptOptions { alg, enc, typ, cty, apu, apv, aad, serialization } = *options;
     let as_list = alg.map(|alg| [alg]);
     let algs = policy.jwe.algs.narrowed(as_list.as_ref().map(|algs| &algs[..]), "alg");
-    let (recipient, alg) = jwe::choose(recipients, &algs.map_err(refused)?, policy)?;
+    let mut algs = algs.map_err(refused)?;
+    if recipients.len() > 1 && alg.is_none() {
+        // One that hands nobody a key cannot be chosen for several; who asks for it is told so.
+        let several = algs.iter().filter(|alg| !alg.is_direct());
+        algs = AllowList::new(several).map_err(refused)?;
+    }
     let as_list = enc.map(|enc| [enc]);
     let encs =
         policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;
     let enc = encs.iter().next().ok_or_else(|| Error::Config("no enc is allowed".into()))?;
-    jwe::encrypt(recipient, &JweParameters { alg, enc, typ, cty, apu, apv }, plaintext)
+    let mut jwe = JweBuilder::new(enc).parties(apu, apv).aad(aad);
+    for keys in recipients {
+        let (recipient, alg) = jwe::choose(keys, &algs, policy)?;
+        jwe = jwe.to(recipient, alg);
+    }
+    for (name, value) in [("typ", typ), ("cty", cty)] {
+        if let Some(value) = value {
+            jwe = jwe.protected(name, value);
+        }
+    }
+    jwe.encrypt(serialization, plaintext)
 }
 
 fn refused(error: Error) -> Error {

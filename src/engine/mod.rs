@@ -20,7 +20,7 @@ pub mod load;
 mod served;
 
 pub use failures::FailureCounts;
-pub use jwe::{DecryptedContent, EncryptOptions, encrypt};
+pub use jwe::{DecryptedContent, EncryptOptions, encrypt, encrypt_to_all};
 pub use jws::SignOptions;
 use served::{KeysFor, ServedKeys};
 

@@ -7,7 +7,7 @@ use super::failures::{FailureCounts, Failures};
 use crate::backend::{BackendError, HardwareKey, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyKind, Purpose};
-use crate::jwe::{self, Decrypted, JweToken};
+use crate::jwe::{self, Attempt, Decrypted, JweRecipient, JweToken};
 use crate::jwt::OuterKeys;
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, MAX_CANDIDATES};
 use crate::keystores::Keystores;
@@ -114,7 +114,7 @@ impl ServedKeys {
         Ok(&**key.handle.get_or_init(|| found))
     }
 
-    /// Decrypts with the key that the token's `kid` names, or with the candidates of `names`
+    /// Decrypts with the key that a recipient's `kid` names, or with the candidates of `names`
     /// (active, then retiring) where it names none. `None` for `names` means any key. A failure
     /// counts against the budget of `peer` with each key that was tried.
     pub(crate) fn decrypt_with(
@@ -123,17 +123,14 @@ impl ServedKeys {
         names: Option<&[String]>,
         peer: Option<&str>,
     ) -> Result<(Decrypted, &ServedKey)> {
-        let chosen = match token.header.kid() {
-            Some(kid) => vec![self.by_kid(kid, &token, names)?],
-            None => self.candidates(&token, names)?,
-        };
+        let chosen = self.chosen(&token, names)?;
         // A key that cannot be reached does not keep the others from being tried; it is the answer
         // where none of them opens the token.
-        let (mut handles, mut keys, mut fault) = (Vec::new(), Vec::new(), None);
-        for key in chosen {
+        let (mut attempts, mut keys, mut fault) = (Vec::new(), Vec::new(), None);
+        for (recipient, key) in chosen {
             match self.handle(key) {
                 Ok(handle) => {
-                    handles.push(handle);
+                    attempts.push(Attempt { recipient, key: handle });
                     keys.push(key);
                 }
                 Err(error) => fault = fault.or(Some(error)),
@@ -146,13 +143,13 @@ impl ServedKeys {
             }
             _ => None,
         };
-        let decrypted = jwe::decrypt(token, &handles);
+        let decrypted = jwe::decrypt(token, &attempts);
         if let (Some(leave), Err(Error::DecryptionFailed)) = (leave, &decrypted) {
             leave.failed();
         }
         match (decrypted, fault) {
             (Ok(decrypted), _) => {
-                let key = keys[decrypted.key_index];
+                let key = keys[decrypted.attempt];
                 Ok((decrypted, key))
             }
             (Err(Error::DecryptionFailed), Some(fault)) => Err(fault),
@@ -160,10 +157,40 @@ impl ServedKeys {
         }
     }
 
+    /// The keys to try, each for its recipient. A recipient that is somebody else's is passed over.
+    fn chosen(
+        &self,
+        token: &JweToken<'_>,
+        names: Option<&[String]>,
+    ) -> Result<Vec<(usize, &ServedKey)>> {
+        let (mut chosen, mut refusals) = (Vec::new(), Vec::new());
+        for (place, recipient) in token.recipients().iter().enumerate() {
+            let keys = match recipient.kid() {
+                Some(kid) => self.by_kid(kid, recipient, names).map(|key| vec![key]),
+                None => self.candidates(recipient, names),
+            };
+            match keys {
+                Ok(keys) => chosen.extend(keys.into_iter().map(|key| (place, key))),
+                Err(error) => refusals.push(error),
+            }
+        }
+        if chosen.is_empty() {
+            return Err(not_ours(token, refusals));
+        }
+        if chosen.len() > MAX_CANDIDATES {
+            return Err(Error::Policy(format!(
+                "{} keys of ours could open the token for one or another of its recipients, at most \
+                 {MAX_CANDIDATES} are tried",
+                chosen.len()
+            )));
+        }
+        Ok(chosen)
+    }
+
     fn by_kid(
         &self,
         kid: &str,
-        token: &JweToken<'_>,
+        recipient: &JweRecipient,
         names: Option<&[String]>,
     ) -> Result<&ServedKey> {
         let Some(key) = self.by_kid.get(kid).map(|index| &self.keys[*index]) else {
@@ -178,11 +205,11 @@ impl ServedKeys {
                 key.name()
             )));
         }
-        if !token.fits(&key.entry.algs, key.kind) {
+        if !recipient.fits(&key.entry.algs, key.kind) {
             return Err(Error::Policy(format!(
                 "key {} is not for {} with this token",
                 key.name(),
-                token.alg
+                recipient.alg
             )));
         }
         Ok(key)
@@ -190,7 +217,7 @@ impl ServedKeys {
 
     fn candidates(
         &self,
-        token: &JweToken<'_>,
+        recipient: &JweRecipient,
         names: Option<&[String]>,
     ) -> Result<Vec<&ServedKey>> {
         let is_meant = |key: &&ServedKey| {
@@ -201,20 +228,20 @@ impl ServedKeys {
             .keys
             .iter()
             .filter(is_meant)
-            .filter(|key| token.fits(&key.entry.algs, key.kind))
+            .filter(|key| recipient.fits(&key.entry.algs, key.kind))
             .collect();
         fitting.sort_by_key(|key| !key.is_active());
         if fitting.is_empty() {
             return Err(Error::KeyNotFound(format!(
                 "the token names no kid, and no key to be used here fits {}",
-                token.alg
+                recipient.alg
             )));
         }
         if names.is_none() && fitting.len() > MAX_CANDIDATES {
             return Err(Error::KeyAmbiguous(format!(
                 "the token names no kid, and {} keys fit {}; name one",
                 fitting.len(),
-                token.alg
+                recipient.alg
             )));
         }
         fitting.truncate(MAX_CANDIDATES);
@@ -247,6 +274,25 @@ impl ServedKey {
 
     fn is_active(&self) -> bool {
         self.version.state == KeyState::Active
+    }
+}
+
+/// Why no recipient of a token is ours. Of several, what is said of a key of ours says more than that
+/// the rest are strangers.
+fn not_ours(token: &JweToken<'_>, mut refusals: Vec<Error>) -> Error {
+    let count = token.recipient_count();
+    let is_of_ours = |error: &Error| !matches!(error, Error::KeyNotFound(_));
+    match refusals.iter().position(is_of_ours) {
+        Some(place) => refusals.swap_remove(place),
+        None if count == 1 && refusals.len() == 1 => refusals.swap_remove(0),
+        None => {
+            let passed_over = token.passed_over.first();
+            let passed_over = passed_over.map(|error| format!("; of another: {error}"));
+            Error::KeyNotFound(format!(
+                "none of the token's {count} recipients is a serving key{}",
+                passed_over.unwrap_or_default()
+            ))
+        }
     }
 }
 

@@ -252,6 +252,12 @@ impl KeyManagement {
         self.oaep_hash().is_none()
     }
 
+    /// Returns whether the CEK follows from the key alone, so that a token has one recipient and no
+    /// encrypted key (RFC 7516 section 7.2.1).
+    pub const fn is_direct(self) -> bool {
+        matches!(self, Self::EcdhEs)
+    }
+
     /// Returns whether a key of `kind` can do this algorithm.
     pub const fn fits(self, kind: KeyKind) -> bool {
         match kind {

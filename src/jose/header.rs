@@ -1,5 +1,5 @@
-//! The protected header of a JWE or JWS: parsed once, strictly, and believed by nobody before
-//! policy has seen it.
+//! The header of a JWE or JWS: parsed once, strictly, and believed by nobody before policy has seen
+//! it. Of a JSON serialization it has three parts, of which only one is protected.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,8 @@ pub const MAX_HEADER_LEN: usize = 16 * 1024;
 /// use them (OpenID4VP, ISO 18013-7) stay under 256.
 pub const MAX_PARTY_INFO_LEN: usize = 1024;
 
-/// A protected header: a JSON object without duplicate members.
+/// A header: a JSON object without duplicate members. Which part of a token's header it is, or
+/// whether it is their union, is said where one is given out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     members: Map<String, Value>,
@@ -34,13 +35,28 @@ pub struct Agreement {
 }
 
 impl Header {
-    /// Decodes and parses a header as it stands in a token.
+    /// Decodes and parses a protected header that is the whole of a token's header, as in the compact
+    /// serialization.
+    ///
+    /// # Errors
+    /// As [`Header::parse_protected`]; [`Error::Malformed`] too if `alg` is missing.
+    pub fn parse(protected: &str) -> Result<Self> {
+        let header = Self::parse_protected(protected)?;
+        header.check_alg()?;
+        Ok(header)
+    }
+
+    /// Decodes and parses the protected part of a header as it stands in a token; empty text is an
+    /// empty header.
     ///
     /// # Errors
     /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object,
     /// duplicate members, a member of the wrong type, a `crit` that RFC 7515 section 4.1.11 does
     /// not allow.
-    pub fn parse(protected: &str) -> Result<Self> {
+    pub fn parse_protected(protected: &str) -> Result<Self> {
+        if protected.is_empty() {
+            return Ok(Self::of(Map::new()));
+        }
         // Four characters for three bytes: what is longer need not be decoded to be refused.
         if protected.len() > MAX_HEADER_LEN.div_ceil(3) * 4 {
             return Err(malformed(format!("over {MAX_HEADER_LEN} bytes")));
@@ -48,7 +64,30 @@ impl Header {
         let decoded = base64url::decode(protected.as_bytes()).map_err(malformed)?;
         let header = Self { members: json::parse_object(&decoded).map_err(malformed)? };
         header.check_types()?;
+        header.check_crit()?;
         Ok(header)
+    }
+
+    /// Makes the JOSE header of a recipient or signature: the union of the protected header and of
+    /// the unprotected parts (RFC 7515 section 4, RFC 7516 section 4).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a member in two of the parts, `crit` or `zip` in one that is not
+    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13), a member of the wrong
+    /// type, no `alg`.
+    pub fn joint(protected: &Self, unprotected: &[&Map<String, Value>]) -> Result<Self> {
+        let mut joint = protected.clone();
+        for (name, value) in unprotected.iter().flat_map(|part| part.iter()) {
+            if ["crit", "zip"].contains(&name.as_str()) {
+                return Err(bad(format!("{name} is not protected")));
+            }
+            if joint.members.insert(name.clone(), value.clone()).is_some() {
+                return Err(bad("a member is in two of its parts"));
+            }
+        }
+        joint.check_types()?;
+        joint.check_alg()?;
+        Ok(joint)
     }
 
     /// Makes a header to be sent.
@@ -127,22 +166,21 @@ impl Header {
     /// `apv` that is not strict base64url or is over [`MAX_PARTY_INFO_LEN`].
     pub fn agreement(&self) -> Result<Agreement> {
         let Some(Value::Object(epk)) = self.members.get("epk") else {
-            return Err(malformed("epk is missing or not an object"));
+            return Err(bad("epk is missing or not an object"));
         };
         if epk.contains_key("d") {
-            return Err(malformed("epk holds a private key"));
+            return Err(bad("epk holds a private key"));
         }
-        let epk =
-            PublicPoint::from_members(epk).map_err(|error| malformed(format!("epk: {error}")))?;
+        let epk = PublicPoint::from_members(epk).map_err(|error| bad(format!("epk: {error}")))?;
         Ok(Agreement { epk, apu: self.party_info("apu")?, apv: self.party_info("apv")? })
     }
 
     fn party_info(&self, name: &str) -> Result<Vec<u8>> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let info = base64url::decode(text.as_bytes())
-            .map_err(|error| malformed(format!("{name} is {error}")))?;
+            .map_err(|error| bad(format!("{name} is {error}")))?;
         if info.len() > MAX_PARTY_INFO_LEN {
-            return Err(malformed(format!("{name} is over {MAX_PARTY_INFO_LEN} bytes")));
+            return Err(bad(format!("{name} is over {MAX_PARTY_INFO_LEN} bytes")));
         }
         Ok(info)
     }
@@ -154,23 +192,25 @@ impl Header {
     fn check_types(&self) -> Result<()> {
         for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv"] {
             if self.members.get(name).is_some_and(|value| !value.is_string()) {
-                return Err(malformed(format!("{name} is not a string")));
+                return Err(bad(format!("{name} is not a string")));
             }
-        }
-        if self.alg().is_empty() {
-            return Err(malformed("alg is missing"));
         }
         let is_bad = |kid: &str| kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control);
         if self.kid().is_some_and(is_bad) {
-            return Err(malformed(format!(
-                "kid is over {MAX_KID_LEN} bytes or has control characters"
-            )));
+            return Err(bad(format!("kid is over {MAX_KID_LEN} bytes or has control characters")));
         }
-        self.check_crit()
+        Ok(())
+    }
+
+    fn check_alg(&self) -> Result<()> {
+        match self.alg().is_empty() {
+            true => Err(bad("alg is missing")),
+            false => Ok(()),
+        }
     }
 
     /// RFC 7515 section 4.1.11: not empty, no name twice, no name of the specification itself, and
-    /// every name a member of this header.
+    /// every name a member of this part of the header: what anyone can change is not critical.
     fn check_crit(&self) -> Result<()> {
         let Some(crit) = self.members.get("crit") else { return Ok(()) };
         let Some(names) = crit.as_array().filter(|names| !names.is_empty()) else {
@@ -195,6 +235,15 @@ const SPECIFIED: [&str; 20] = [
     "alg", "enc", "zip", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty",
     "crit", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c",
 ];
+
+/// Returns whether a header parameter is one of the specifications.
+pub(crate) fn is_specified(name: &str) -> bool {
+    SPECIFIED.contains(&name)
+}
+
+fn bad(what: impl std::fmt::Display) -> Error {
+    Error::Malformed(format!("header: {what}"))
+}
 
 fn malformed(what: impl std::fmt::Display) -> Error {
     Error::Malformed(format!("protected header: {what}"))

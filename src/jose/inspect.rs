@@ -1,4 +1,4 @@
-//! What a token says of itself, without any key: header, sizes and a digest. Never its content.
+//! What a token says of itself, without any key: headers, sizes and a digest. Never its content.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -6,7 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::header::Header;
 use super::json;
-use super::serialization::{CompactJwe, CompactJws, MAX_TOKEN_LEN, bounded, decode};
+use super::serialization::{
+    CompactJws, Jwe, Kind, MAX_TOKEN_LEN, Serialization, bounded, decode, is_json,
+};
 use crate::error::{Error, Result};
 
 /// A token as anyone can see it. Nothing in it has been verified.
@@ -16,15 +18,29 @@ pub struct Inspection {
     pub kind: &'static str,
     /// `compact`, `flattened` or `general`.
     pub serialization: &'static str,
-    /// The protected header; of a JSON serialization with several, that of the token as a whole, or
-    /// an empty one.
+    /// The protected header; empty if there is none.
     pub header: Map<String, Value>,
+    /// The header that the recipients of a JWE share and that is not protected; empty if there is
+    /// none.
+    pub unprotected: Map<String, Value>,
+    /// The recipients of a JWE.
+    pub recipients: Vec<InspectedRecipient>,
     /// The length of the token, in bytes.
     pub token_len: usize,
-    /// The length of each part after decoding, in bytes, by its name in the RFC.
+    /// The length of each part after decoding, in bytes, by its name in the RFC; of several
+    /// recipients' parts, in [`Inspection::recipients`].
     pub part_lens: Vec<(&'static str, usize)>,
     /// The SHA-256 of the token's octets, in hexadecimal: what a log may name it by.
     pub sha256: String,
+}
+
+/// What a JWE has for one recipient.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedRecipient {
+    /// Its own header, which is not protected; empty if there is none.
+    pub header: Map<String, Value>,
+    /// The length of its encrypted key after decoding, in bytes.
+    pub encrypted_key_len: usize,
 }
 
 /// Looks at a token.
@@ -32,69 +48,84 @@ pub struct Inspection {
 /// # Errors
 /// [`Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
 pub fn inspect(token: &[u8]) -> Result<Inspection> {
-    let text = bounded(token, MAX_TOKEN_LEN);
-    let sha256 = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
-    let look = |kind, serialization, header: Header, part_lens| Inspection {
-        kind,
-        serialization,
-        header: header.members().clone(),
-        token_len: token.len(),
-        part_lens,
-        sha256,
+    let mut found = match Kind::of(token, MAX_TOKEN_LEN)? {
+        Kind::Jwe => inspect_jwe(&Jwe::parse(token, MAX_TOKEN_LEN)?)?,
+        Kind::Jws => inspect_jws(token)?,
     };
-    if token.first() == Some(&b'{') && token.len() <= MAX_TOKEN_LEN {
-        let members = json::parse_object(token)
-            .map_err(|error| Error::Malformed(format!("JSON serialization: {error}")))?;
-        let (kind, serialization, part_lens) = json_parts(&members)?;
-        let header = match members.get("protected").and_then(Value::as_str) {
-            Some(protected) => Header::parse(protected)?,
-            None => Header::of(Map::new()),
-        };
-        return Ok(look(kind, serialization, header, part_lens));
-    }
-    let text = text?;
-    match text.split('.').count() {
-        5 => {
-            let jwe = CompactJwe::split(text)?;
-            let header = Header::parse(jwe.protected)?;
-            let parts = [&jwe.encrypted_key, &jwe.iv, &jwe.ciphertext, &jwe.tag];
-            let lens = JWE_PARTS.into_iter().zip(parts.map(Vec::len)).collect();
-            Ok(look("JWE", "compact", header, lens))
-        }
-        _ => {
-            let jws = CompactJws::split(text)?;
-            let header = Header::parse(jws.protected)?;
-            let payload = decode(jws.payload, "payload")?;
-            let lens = vec![("payload", payload.len()), ("signature", jws.signature.len())];
-            Ok(look("JWS", "compact", header, lens))
+    found.token_len = token.len();
+    found.sha256 = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(found)
+}
+
+impl Inspection {
+    fn new(kind: &'static str, serialization: Serialization, header: &Header) -> Self {
+        Self {
+            kind,
+            serialization: serialization.name(),
+            header: header.members().clone(),
+            unprotected: Map::new(),
+            recipients: Vec::new(),
+            token_len: 0,
+            part_lens: Vec::new(),
+            sha256: String::new(),
         }
     }
 }
 
-const JWE_PARTS: [&str; 4] = ["encrypted_key", "iv", "ciphertext", "tag"];
+fn inspect_jwe(jwe: &Jwe<'_>) -> Result<Inspection> {
+    let headers = jwe.headers()?;
+    let mut found = Inspection::new("JWE", jwe.serialization(), &headers.protected);
+    found.unprotected = jwe.unprotected.clone();
+    for recipient in &jwe.recipients {
+        found.recipients.push(InspectedRecipient {
+            header: recipient.header.clone(),
+            encrypted_key_len: decode(&recipient.encrypted_key, "encrypted key")?.len(),
+        });
+    }
+    if let [only] = &found.recipients[..] {
+        found.part_lens.push(("encrypted_key", only.encrypted_key_len));
+    }
+    let parts = [("iv", &jwe.iv), ("ciphertext", &jwe.ciphertext), ("tag", &jwe.tag)];
+    for (name, part) in parts {
+        found.part_lens.push((name, decode(part, name)?.len()));
+    }
+    if !jwe.aad.is_empty() {
+        found.part_lens.push(("aad", decode(&jwe.aad, "aad")?.len()));
+    }
+    Ok(found)
+}
 
-type Parts = (&'static str, &'static str, Vec<(&'static str, usize)>);
+fn inspect_jws(token: &[u8]) -> Result<Inspection> {
+    if is_json(token) {
+        return inspect_json_jws(token);
+    }
+    let jws = CompactJws::split(bounded(token, MAX_TOKEN_LEN)?)?;
+    let header = Header::parse(jws.protected)?;
+    let mut found = Inspection::new("JWS", Serialization::Compact, &header);
+    found.part_lens = vec![
+        ("payload", decode(jws.payload, "payload")?.len()),
+        ("signature", jws.signature.len()),
+    ];
+    Ok(found)
+}
 
-fn json_parts(members: &Map<String, Value>) -> Result<Parts> {
-    let len = |name: &'static str| -> Result<Option<(&'static str, usize)>> {
+fn inspect_json_jws(token: &[u8]) -> Result<Inspection> {
+    let members = json::parse_object(token)
+        .map_err(|error| Error::Malformed(format!("JSON serialization: {error}")))?;
+    let serialization = match members.contains_key("signatures") {
+        true => Serialization::General,
+        false => Serialization::Flattened,
+    };
+    let protected = members.get("protected").and_then(Value::as_str).unwrap_or_default();
+    let mut found = Inspection::new("JWS", serialization, &Header::parse_protected(protected)?);
+    for name in ["payload", "signature"] {
         match members.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some((name, decode(text, name)?.len()))),
-            Some(_) => Err(Error::Malformed(format!("{name} is not a string"))),
+            None => {}
+            Some(Value::String(text)) => found.part_lens.push((name, decode(text, name)?.len())),
+            Some(_) => return Err(Error::Malformed(format!("{name} is not a string"))),
         }
-    };
-    let lens = |names: &[&'static str]| -> Result<Vec<_>> {
-        names.iter().filter_map(|name| len(name).transpose()).collect()
-    };
-    let (kind, several, parts): (_, _, &[&'static str]) = if members.contains_key("ciphertext") {
-        ("JWE", "recipients", &JWE_PARTS)
-    } else if members.contains_key("signature") || members.contains_key("signatures") {
-        ("JWS", "signatures", &["payload", "signature"])
-    } else {
-        return Err(Error::Malformed("a JSON object that is neither a JWE nor a JWS".into()));
-    };
-    let serialization = if members.contains_key(several) { "general" } else { "flattened" };
-    Ok((kind, serialization, lens(parts)?))
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -112,7 +143,7 @@ mod tests {
             br#"{"protected":"eyJhbGciOiJFUzI1NiJ9","payload":"e30","signature":"AAAA"}"#;
         assert_eq!(inspect(flattened).unwrap().serialization, "flattened");
         let general =
-            br#"{"protected":"eyJhbGciOiJkaXIifQ","recipients":[],"ciphertext":"AA","iv":"AAAA"}"#;
+            br#"{"protected":"eyJhbGciOiJkaXIifQ","recipients":[{}],"ciphertext":"AA","iv":"AAAA"}"#;
         let general = inspect(general).unwrap();
         assert_eq!((general.kind, general.serialization), ("JWE", "general"));
         for bad in [&b""[..], b"a.b", b"{}", b"{\"ciphertext\":1}", b"\xff"] {

@@ -1,5 +1,6 @@
 //! Strict JSON: no duplicate members at any level, bounded depth, and nothing after the value.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -17,13 +18,22 @@ pub const MAX_DEPTH: usize = 32;
 /// over [`MAX_DEPTH`], another value than an object, or no JSON at all.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let text = std::str::from_utf8(text).map_err(|_| JsonError("not UTF-8".into()))?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    match value {
+    let room = Cell::new(usize::MAX);
+    match parse_with(text, Strict { depth: MAX_DEPTH, room: &room })? {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError("not a JSON object".into())),
     }
+}
+
+/// Parses one value and nothing after it, as `seed` says.
+pub(crate) fn parse_with<'a, S: DeserializeSeed<'a>>(
+    text: &'a str,
+    seed: S,
+) -> Result<S::Value, JsonError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// Members of an object that hold secrets: their strings are cleared when they are dropped.
@@ -69,11 +79,15 @@ impl From<serde_json::Error> for JsonError {
 
 /// Deserializes a [`Value`] strictly.
 #[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
+pub(crate) struct Strict<'r> {
+    /// How many objects and arrays may still be in each other.
+    pub(crate) depth: usize,
+    /// How much may still come: each value counts for one and each text for its bytes, so that it is
+    /// never more than the JSON has.
+    pub(crate) room: &'r Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -81,51 +95,66 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl Strict {
+impl Strict<'_> {
     fn inner<E: de::Error>(self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth }),
-            None => Err(E::custom("nested too deep")),
-        }
+        Ok(Self { depth: deeper(self.depth)?, ..self })
+    }
+
+    fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let left = self.room.get().checked_sub(bytes.saturating_add(1));
+        left.map(|left| self.room.set(left)).ok_or_else(|| E::custom("too long"))
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+/// Returns the depth inside of an object or array at `depth`.
+pub(crate) fn deeper<E: de::Error>(depth: usize) -> Result<usize, E> {
+    depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        self.take(0)?;
         Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        self.take(0)?;
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        self.take(0)?;
         Ok(Value::Number(value.into()))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        self.take(0)?;
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.take(value.len())?;
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.take(value.len())?;
         Ok(Value::String(value))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        self.take(0)?;
         Ok(Value::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        self.take(0)?;
         let inner = self.inner()?;
         let mut values = Vec::new();
         while let Some(value) = access.next_element_seed(inner)? {
@@ -135,9 +164,11 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        self.take(0)?;
         let inner = self.inner()?;
         let mut members = Map::new();
         while let Some(name) = access.next_key::<String>()? {
+            self.take(name.len())?;
             let value = access.next_value_seed(inner)?;
             if members.insert(name, value).is_some() {
                 return Err(de::Error::custom("duplicate member"));

@@ -1,26 +1,22 @@
 //! Decryption: the one place where a content encryption key is replaced by a random one.
 
-use super::agreement_info;
-use crate::backend::{BackendError, Cek, CekPlacement, CekRequest, HardwareKey, HostCek};
+use serde_json::{Map, Value};
+
+use super::token::JweToken;
+use crate::backend::{BackendError, Cek, CekPlacement, HardwareKey, HostCek};
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
-use crate::jose::header::{Agreement, Header};
-use crate::jose::serialization::{CompactJwe, bounded};
-use crate::policy::JweRules;
-use crate::primitives::ecdh;
+use crate::jose::alg::KeyManagement;
+use crate::jose::header::Header;
+use crate::keyring::MAX_CANDIDATES;
 use crate::secret::Plaintext;
 
-/// A JWE that policy has let through: parsed once, its header checked, no key touched yet.
-#[derive(Debug)]
-pub struct JweToken<'a> {
-    /// The protected header.
-    pub header: Header,
-    /// Its `alg`.
-    pub alg: KeyManagement,
-    /// Its `enc`.
-    pub enc: ContentEncryption,
-    agreement: Option<Agreement>,
-    parts: CompactJwe<'a>,
+/// A recipient of the token, and a key that could be its.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'k> {
+    /// The recipient's place in [`JweToken::recipients`].
+    pub recipient: usize,
+    /// The key.
+    pub key: &'k dyn HardwareKey,
 }
 
 /// What decryption gives.
@@ -30,103 +26,91 @@ pub struct Decrypted {
     pub plaintext: Plaintext,
     /// The protected header, which the content's tag vouches for.
     pub header: Header,
-    /// Which of the keys given was the one.
-    pub key_index: usize,
+    /// Which of the attempts given was the one.
+    pub attempt: usize,
+    /// Which recipient of the token that was, from 0.
+    pub recipient: usize,
+    /// The `alg` of that recipient.
+    pub alg: KeyManagement,
     /// Where the content encryption key was while it was used.
     pub cek_placement: CekPlacement,
+    pub(crate) unprotected: Map<String, Value>,
+    pub(crate) aad: Vec<u8>,
 }
 
-impl<'a> JweToken<'a> {
-    /// Parses a compact JWE and checks its header: length, parts, header, rules, and for ECDH-ES
-    /// that `epk` is a valid point. Nothing here costs a token call.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] or [`Error::Policy`].
-    pub fn parse(token: &'a [u8], rules: &JweRules) -> Result<Self> {
-        let text = bounded(token, rules.limits.max_token_len)?;
-        let parts = CompactJwe::split(text)?;
-        let header = Header::parse(parts.protected)?;
-        let (alg, enc) = rules.check(&header)?;
-        let agreement = match alg.is_ecdh() {
-            true => Some(header.agreement()?),
-            false => None,
-        };
-        if let Some(agreement) = &agreement {
-            ecdh::check_point(&agreement.epk)
-                .map_err(|error| Error::Malformed(format!("epk: {error}")))?;
-        }
-        Ok(Self { header, alg, enc, agreement, parts })
+impl Decrypted {
+    /// Returns what the recipient's header has beside the protected one: nothing vouches for it.
+    pub fn unprotected(&self) -> &Map<String, Value> {
+        &self.unprotected
     }
 
-    /// Returns whether a key could be the one: it has the `alg`, and for ECDH-ES the curve of `epk`.
-    pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
-        let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
-        let is_on_curve = match &self.agreement {
-            Some(agreement) => kind == KeyKind::Curve(agreement.epk.curve()),
-            None => true,
-        };
-        has_alg && self.alg.fits(kind) && is_on_curve
+    /// Returns the additional authenticated data of a JSON serialization, which the content's tag
+    /// vouches for; empty if there is none.
+    pub fn aad(&self) -> &[u8] {
+        &self.aad
     }
 }
 
-/// Decrypts with the keys that fit: one if the token names it, else the candidates, every one of
-/// which is tried each time, so that neither the answer nor the time says which came close.
+/// Decrypts with the keys that could be the one: one if the token names it, else the candidates of
+/// its recipients, every one of which is tried each time, so that neither the answer nor the time
+/// says which came close.
 ///
 /// # Errors
-/// [`Error::DecryptionFailed`], bare, on any fault of the token; a device fault as
-/// [`Error::Backend`] where no key opened it.
-pub fn decrypt(token: JweToken<'_>, keys: &[&dyn HardwareKey]) -> Result<Decrypted> {
+/// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::DecryptionFailed`], bare, on
+/// any fault of the token; a device fault as [`Error::Backend`] where no key opened it.
+pub fn decrypt(token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
+    let count = token.recipients().len();
+    if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {
+        return Err(Error::Usage(format!(
+            "at most {MAX_CANDIDATES} keys are tried for a token, each for a recipient of it"
+        )));
+    }
+    let aad = token.parts.authenticated();
     let mut opened = None;
     let mut fault = Error::DecryptionFailed;
-    for (key_index, key) in keys.iter().enumerate() {
-        match attempt(&token, *key) {
-            Ok(content) if opened.is_none() => opened = Some((content, key_index)),
+    for (place, attempt) in attempts.iter().enumerate() {
+        match attempt.run(&token, aad.as_bytes()) {
+            Ok(content) if opened.is_none() => opened = Some((content, place)),
             Ok(_) | Err(Error::DecryptionFailed) => {}
             Err(error) => fault = error,
         }
     }
-    match opened {
-        Some(((plaintext, cek_placement), key_index)) => {
-            Ok(Decrypted { plaintext, header: token.header, key_index, cek_placement })
-        }
-        None => Err(fault),
-    }
+    let Some(((plaintext, cek_placement), attempt)) = opened else { return Err(fault) };
+    let place = attempts[attempt].recipient;
+    let (recipient, alg) = (token.recipients()[place].index, token.recipients()[place].alg);
+    drop(aad);
+    let (header, unprotected, aad) = token.into_headers(place);
+    Ok(Decrypted { plaintext, header, attempt, recipient, alg, cek_placement, unprotected, aad })
 }
 
-fn attempt(token: &JweToken<'_>, key: &dyn HardwareKey) -> Result<(Plaintext, CekPlacement)> {
-    let JweToken { alg, enc, parts, agreement, .. } = token;
-    let info = agreement.as_ref().map(|a| agreement_info(*alg, *enc, &a.apu, &a.apv).0);
-    let request = match (agreement, &info, alg.oaep_hash()) {
-        (Some(agreement), Some(other_info), _) => CekRequest::EcdhEs {
-            epk: &agreement.epk,
-            other_info,
-            wrapped: alg.key_wrap().map(|wrap| (wrap, &parts.encrypted_key[..])),
-        },
-        (_, _, Some(hash)) => CekRequest::RsaOaep { hash, encrypted_key: &parts.encrypted_key },
-        _ => return Err(Error::Malformed("epk is missing".into())),
-    };
-    // Direct agreement has no encrypted key (RFC 7516 section 5.2 step 10); one that is there is a
-    // fault of the token like any other, found in the same way.
-    let has_stray_key = *alg == KeyManagement::EcdhEs && !parts.encrypted_key.is_empty();
+impl Attempt<'_> {
+    fn run(&self, token: &JweToken<'_>, aad: &[u8]) -> Result<(Plaintext, CekPlacement)> {
+        let recipient = &token.recipients()[self.recipient];
+        let request = recipient.recovery.request(&recipient.encrypted_key);
+        // A direct key has no encrypted key (RFC 7516 section 5.2 step 10); one that is there is a
+        // fault of the token like any other, found in the same way.
+        let has_stray_key = recipient.recovery.is_direct() && !recipient.encrypted_key.is_empty();
 
-    // RFC 7516 section 11.5: "the recipient MUST NOT distinguish between format, padding, and length
-    // errors of encrypted keys. It is strongly recommended, in the event of receiving an improperly
-    // formatted key, that the recipient substitute a randomly generated CEK and proceed to the next
-    // step, to mitigate timing attacks." The substitute is made before the device is asked.
-    let substitute = HostCek::random(*enc);
-    let cek: Box<dyn Cek> = match key.unwrap_cek(&request, *enc) {
-        Ok(cek) if !has_stray_key => cek,
-        Ok(_) | Err(BackendError::Rejected) => Box::new(substitute),
-        Err(error) => return Err(error.into()),
-    };
-    match cek.decrypt(&parts.iv, parts.protected.as_bytes(), &parts.ciphertext, &parts.tag) {
-        Ok(plaintext) => Ok((plaintext, cek.placement())),
-        Err(BackendError::Rejected) => {
-            // Asked on every path that ends here, so that the device sees the same calls whatever
-            // was wrong, and a dead device is never called a bad token.
-            key.confirm_alive()?;
-            Err(Error::DecryptionFailed)
+        // RFC 7516 section 11.5: "the recipient MUST NOT distinguish between format, padding, and
+        // length errors of encrypted keys. It is strongly recommended, in the event of receiving an
+        // improperly formatted key, that the recipient substitute a randomly generated CEK and
+        // proceed to the next step, to mitigate timing attacks." The substitute is made before the
+        // device is asked.
+        let substitute = HostCek::random(token.enc);
+        let cek: Box<dyn Cek> = match self.key.unwrap_cek(&request, token.enc) {
+            Ok(cek) if !has_stray_key => cek,
+            Ok(_) | Err(BackendError::Rejected) => Box::new(substitute),
+            Err(error) => return Err(error.into()),
+        };
+        match cek.decrypt(&token.iv, aad, &token.ciphertext, &token.tag) {
+            Ok(plaintext) => Ok((plaintext, cek.placement())),
+            Err(BackendError::Rejected) => {
+                // Asked on every path that ends here, so that the device sees the same calls whatever
+                // was wrong, and a dead device is never called a bad token.
+                self.key.confirm_alive()?;
+                Err(Error::DecryptionFailed)
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
 }

@@ -1,10 +1,17 @@
-//! JSON Web Encryption (RFC 7516): a content encrypted to a recipient's key.
+//! JSON Web Encryption (RFC 7516): a content encrypted to the keys of one or several recipients.
 
+mod builder;
 mod decrypt;
 mod encrypt;
+mod recipient;
+mod recovery;
+mod token;
 
-pub use decrypt::{Decrypted, JweToken, decrypt};
-pub use encrypt::{JweParameters, Recipient, choose, encrypt};
+pub use builder::JweBuilder;
+pub use decrypt::{Attempt, Decrypted, decrypt};
+pub use encrypt::{JweParameters, encrypt};
+pub use recipient::{Recipient, choose};
+pub use token::{JweRecipient, JweToken};
 
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::primitives::concat_kdf;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::jose::header::Header;
+use crate::jose::serialization::{Kind, Serialization, only_compact};
 use crate::jwe::JweToken;
 use crate::jws::JwsToken;
 use crate::policy::{Context, Nesting, Policy, check_nested_cty, refuse_nested_cty};
@@ -24,13 +25,12 @@ pub fn explain(context: &Context, token: &[u8]) -> Explanation {
 
 /// As [`explain`], for the commands outside a context.
 pub fn explain_outside(policy: &Policy, token: &[u8]) -> Explanation {
-    let is_jwe = token.iter().filter(|byte| **byte == b'.').count() == 4;
+    let max_len = policy.jwe.limits.max_token_len;
     Explanation::of(|steps| {
-        let header = match is_jwe {
-            true => JweToken::parse(token, &policy.jwe)?.header,
-            false => JwsToken::parse(token, &policy.jws)?.header,
-        };
-        allowed(&header, steps);
+        match Kind::of(token, max_len)? {
+            Kind::Jwe => allowed_jwe(&JweToken::parse(token, &policy.jwe)?, steps),
+            Kind::Jws => allowed(&JwsToken::parse(token, &policy.jws)?.header, steps),
+        }
         Ok(())
     })
 }
@@ -51,6 +51,7 @@ impl Explanation {
 
 fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Result<()> {
     let rules = context.opening()?;
+    only_compact(token)?;
     let lacking = || Error::Config(format!("context {} lacks rules for its nesting", context.name));
     let header = match context.nesting {
         Nesting::Jws => {
@@ -75,6 +76,26 @@ fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Resul
         steps.push("what is inside is seen, and checked, only after decryption".into());
     }
     Ok(())
+}
+
+fn allowed_jwe(token: &JweToken<'_>, steps: &mut Vec<String>) {
+    if token.serialization() == Serialization::Compact {
+        return allowed(&token.header, steps);
+    }
+    steps.push("well formed, and of an allowed length".into());
+    steps.push(format!("content allowed: enc {}", token.enc));
+    for recipient in token.recipients() {
+        let named = match recipient.kid() {
+            Some(_) => "names a kid",
+            None => "names no kid",
+        };
+        steps
+            .push(format!("recipient {}: alg {} allowed, {named}", recipient.index, recipient.alg));
+    }
+    for error in &token.passed_over {
+        steps.push(format!("another recipient is passed over: {error}"));
+    }
+    steps.push("whether a recipient is ours is for the keyring to say".into());
 }
 
 fn allowed(header: &Header, steps: &mut Vec<String>) {

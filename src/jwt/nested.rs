@@ -5,6 +5,7 @@ use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::header::Header;
+use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
 use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
@@ -100,7 +101,8 @@ pub fn open(
         return verify(context, rules, token, trusted, now).map(Opened::Verified);
     }
     let jwe_rules = rules.jwe.as_ref().ok_or_else(|| lacks(context, "JWE rules"))?;
-    let outer = JweToken::parse(token, jwe_rules)?;
+    only_compact(token)?;
+    let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
         check_nested_cty(&outer.header)?;
         let decrypted = keys.decrypt(outer, &rules.decrypt)?;
@@ -123,6 +125,7 @@ fn verify(
     now: u64,
 ) -> Result<Verified<Claims>> {
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
+    only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
     context.check_typ(&jws.header)?;
     if jws.header.has("cty") {

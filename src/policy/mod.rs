@@ -4,6 +4,7 @@
 mod budget;
 mod context;
 mod profile;
+mod unprotected;
 mod words;
 
 pub use budget::{FailureBudget, MAX_FAILURES, MAX_WINDOW};
@@ -11,6 +12,7 @@ pub use context::{
     Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
 };
 pub use profile::{Limits, Policy, Profile};
+pub use unprotected::UnprotectedHeaders;
 pub(crate) use words::{check_nested_cty, refuse_nested_cty};
 
 use crate::error::{Error, Result};
@@ -40,6 +42,8 @@ pub struct JweRules {
     pub algs: AllowList<KeyManagement>,
     /// Allowed `enc` values.
     pub encs: AllowList<ContentEncryption>,
+    /// What is believed of a header that is not protected.
+    pub unprotected: UnprotectedHeaders,
     /// Limits that hold for any token.
     pub limits: Limits,
 }
@@ -110,17 +114,23 @@ impl<T: std::fmt::Display> std::fmt::Display for AllowList<T> {
 }
 
 impl JweRules {
-    /// Checks the protected header of a JWE.
+    /// Checks the header of a JWE that is protected as a whole.
     ///
     /// # Errors
     /// [`Error::Policy`] with the first reason found.
     pub fn check(&self, header: &Header) -> Result<(KeyManagement, ContentEncryption)> {
         self.limits.check(header)?;
+        Ok((self.check_alg(header)?, self.check_enc(header)?))
+    }
+
+    pub(crate) fn check_alg(&self, header: &Header) -> Result<KeyManagement> {
         let alg = header.key_management().filter(|alg| self.algs.contains(*alg));
-        let alg = alg.ok_or_else(|| refused_name("alg", header.alg(), &self.algs))?;
+        alg.ok_or_else(|| refused_name("alg", header.alg(), &self.algs))
+    }
+
+    pub(crate) fn check_enc(&self, header: &Header) -> Result<ContentEncryption> {
         let enc = header.content_encryption().filter(|enc| self.encs.contains(*enc));
-        let enc = enc.ok_or_else(|| refused_name("enc", header.enc(), &self.encs))?;
-        Ok((alg, enc))
+        enc.ok_or_else(|| refused_name("enc", header.enc(), &self.encs))
     }
 }
 

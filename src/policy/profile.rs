@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AllowList, FailureBudget, JweRules, JwsRules};
+use super::{AllowList, FailureBudget, JweRules, JwsRules, UnprotectedHeaders};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
@@ -125,6 +125,10 @@ impl Policy {
             jwe: JweRules {
                 algs: AllowList::new(algs).unwrap_or_else(|_| unreachable!()), // invariant: not empty, above
                 encs: AllowList::new(encs).unwrap_or_else(|_| unreachable!()), // invariant: as above
+                unprotected: match is_strict {
+                    true => UnprotectedHeaders::RecipientKey,
+                    false => UnprotectedHeaders::Joint,
+                },
                 limits: limits.clone(),
             },
             jws: JwsRules {
@@ -203,12 +207,14 @@ impl Policy {
     /// Returns the policy in words, one rule a line.
     pub fn text(&self) -> String {
         format!(
-            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWS alg: {}\nRSA made here: {} bits or more\n\
-             RSA of partners: {} bits or more, exponent {} or more\nrefused parameters: {}\n\
-             token: at most {} bytes\nfailed decryptions of a peer with a key: {}\n",
+            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\n\
+             RSA made here: {} bits or more\nRSA of partners: {} bits or more, exponent {} or more\n\
+             refused parameters: {}\ntoken: at most {} bytes\nfailed decryptions of a peer with a \
+             key: {}\n",
             self.profile.name(),
             self.jwe.algs,
             self.jwe.encs,
+            self.jwe.unprotected.text(),
             self.jws.algs,
             self.rsa_made_bits,
             self.rsa_partner_bits,
@@ -231,7 +237,7 @@ impl Policy {
 }
 
 impl Limits {
-    pub(super) fn check(&self, header: &Header) -> Result<()> {
+    pub(crate) fn check(&self, header: &Header) -> Result<()> {
         for (name, why) in NEVER {
             if header.has(name) {
                 return Err(Error::Policy(format!("header parameter {name} is refused: {why}")));

@@ -1,41 +1,319 @@
-//! A JWE, split and joined.
+//! A JWE in any serialization: taken apart, put together, split and joined.
 
-use super::{decode, split};
-use crate::error::Result;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::members::{Kind, Members, Shape};
+use super::{JsonText, Serialization, bounded, decode, is_json, split, utf8};
+use crate::error::{Error, Result};
 use crate::jose::base64url;
+use crate::jose::header::Header;
 
-/// A compact JWE, split and decoded; nothing in it has been believed yet.
-#[derive(Debug)]
-pub struct CompactJwe<'a> {
-    /// The protected header as received, in base64url: the additional authenticated data.
-    pub protected: &'a str,
-    /// The JWE Encrypted Key.
-    pub encrypted_key: Vec<u8>,
-    /// The JWE Initialization Vector.
-    pub iv: Vec<u8>,
-    /// The JWE Ciphertext.
-    pub ciphertext: Vec<u8>,
-    /// The JWE Authentication Tag.
-    pub tag: Vec<u8>,
+/// The most recipients of a token. Each can cost a call to a device, and the uses that are known
+/// (messages to a group's devices, escrow beside a recipient) stay under ten.
+pub const MAX_RECIPIENTS: usize = 32;
+
+/// RFC 7516 section 7.2.1 and 7.2.2.
+const JWE: &Shape = &[
+    ("protected", Kind::Text),
+    ("unprotected", Kind::Header),
+    ("header", Kind::Header),
+    ("encrypted_key", Kind::Text),
+    ("recipients", Kind::Each(RECIPIENT, MAX_RECIPIENTS)),
+    ("aad", Kind::Text),
+    ("iv", Kind::Text),
+    ("ciphertext", Kind::Text),
+    ("tag", Kind::Text),
+    // A token that is a JWE to one reader and a JWS to another is neither.
+    ("payload", Kind::Stray),
+    ("signatures", Kind::Stray),
+    ("signature", Kind::Stray),
+];
+
+const RECIPIENT: &Shape = &[("header", Kind::Header), ("encrypted_key", Kind::Text)];
+
+/// A JWE taken apart; nothing in it has been believed yet. Parts are base64url as received.
+#[derive(Clone, Debug)]
+pub struct Jwe<'a> {
+    pub(crate) serialization: Serialization,
+    /// Empty if there is none.
+    pub(crate) protected: Cow<'a, str>,
+    /// The shared unprotected header; empty if there is none.
+    pub(crate) unprotected: Map<String, Value>,
+    /// 1 to [`MAX_RECIPIENTS`].
+    pub(crate) recipients: Vec<JweRecipient<'a>>,
+    /// Empty if there is none.
+    pub(crate) aad: Cow<'a, str>,
+    pub(crate) iv: Cow<'a, str>,
+    pub(crate) ciphertext: Cow<'a, str>,
+    pub(crate) tag: Cow<'a, str>,
 }
 
-impl<'a> CompactJwe<'a> {
-    /// Splits a token into its five parts and decodes them.
+/// What a JWE has for one recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JweRecipient<'a> {
+    /// The per-recipient unprotected header; empty if there is none.
+    pub(crate) header: Map<String, Value>,
+    /// Empty if there is none.
+    pub(crate) encrypted_key: Cow<'a, str>,
+}
+
+/// The headers of a JWE, parsed.
+#[derive(Debug)]
+pub(crate) struct JweHeaders {
+    /// The protected header; empty if there is none.
+    pub(crate) protected: Header,
+    /// For each recipient the JOSE header: the union of the three parts.
+    pub(crate) joint: Vec<Header>,
+}
+
+impl<'a> Jwe<'a> {
+    /// Takes a token apart: JSON if its first octet that is not white space is `{`, else compact.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for another number of parts, an empty header, or a part that is not
-    /// strict base64url.
-    pub fn split(token: &'a str) -> Result<Self> {
-        let [protected, encrypted_key, iv, ciphertext, tag] = split(token)?;
+    /// [`Error::Malformed`]: over `max_len` bytes; another number of parts, or an empty header
+    /// (RFC 7516 section 7.1); or what section 7.2 does not allow: no `ciphertext`, `recipients`
+    /// beside `header` or `encrypted_key`, no recipient or more than [`MAX_RECIPIENTS`], a member of
+    /// the wrong type, one that is empty and there all the same, a duplicate at any level.
+    pub fn parse(token: &'a [u8], max_len: usize) -> Result<Self> {
+        match is_json(token) {
+            true => Self::parse_json(utf8(token, max_len)?),
+            false => Self::parse_compact(token, max_len),
+        }
+    }
+
+    /// Takes a compact token apart.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], as [`Jwe::parse`].
+    pub fn parse_compact(token: &'a [u8], max_len: usize) -> Result<Self> {
+        let [protected, encrypted_key, iv, ciphertext, tag] = split(bounded(token, max_len)?)?;
+        let encrypted_key = encrypted_key.into();
         Ok(Self {
-            protected,
-            encrypted_key: decode(encrypted_key, "encrypted key")?,
-            iv: decode(iv, "initialization vector")?,
-            ciphertext: decode(ciphertext, "ciphertext")?,
-            tag: decode(tag, "authentication tag")?,
+            serialization: Serialization::Compact,
+            protected: protected.into(),
+            unprotected: Map::new(),
+            recipients: vec![JweRecipient { header: Map::new(), encrypted_key }],
+            aad: "".into(),
+            iv: iv.into(),
+            ciphertext: ciphertext.into(),
+            tag: tag.into(),
         })
     }
+
+    fn parse_json(text: &'a str) -> Result<Self> {
+        let mut members = Members::read(text, JWE)?;
+        let (serialization, recipients) = match members.each("recipients") {
+            None => (Serialization::Flattened, vec![JweRecipient::of(&mut members)?]),
+            Some(_) if members.has("header") || members.has("encrypted_key") => {
+                return Err(malformed("recipients beside header or encrypted_key"));
+            }
+            Some(each) if each.is_empty() => return Err(malformed("no recipients")),
+            Some(each) => {
+                let recipients = each.into_iter().map(|mut one| JweRecipient::of(&mut one));
+                (Serialization::General, recipients.collect::<Result<_>>()?)
+            }
+        };
+        // The ciphertext of an empty content is empty, and there all the same.
+        let ciphertext = members.any_text("ciphertext");
+        Ok(Self {
+            serialization,
+            protected: members.text("protected")?.unwrap_or_default(),
+            unprotected: members.header("unprotected"),
+            recipients,
+            aad: members.text("aad")?.unwrap_or_default(),
+            iv: members.text("iv")?.unwrap_or_default(),
+            ciphertext: ciphertext.ok_or_else(|| malformed("ciphertext is missing"))?,
+            tag: members.text("tag")?.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the serialization that the token came in.
+    pub fn serialization(&self) -> Serialization {
+        self.serialization
+    }
+
+    /// Returns the number of recipients, at least 1.
+    pub fn recipient_count(&self) -> usize {
+        self.recipients.len()
+    }
+
+    /// Parses the protected header, and makes the JOSE header of every recipient.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a header that is not what [`Header`] takes, parts that are not disjoint,
+    /// or a direct `alg` beside another recipient.
+    pub(crate) fn headers(&self) -> Result<JweHeaders> {
+        let protected = Header::parse_protected(&self.protected)?;
+        let joint = self.recipients.iter();
+        let joint: Vec<_> = joint
+            .map(|recipient| Header::joint(&protected, &[&self.unprotected, &recipient.header]))
+            .collect::<Result<_>>()?;
+        // RFC 7516 section 7.2.1: the same for every recipient.
+        if joint.windows(2).any(|pair| pair[0].enc() != pair[1].enc()) {
+            return Err(malformed("recipients with another enc each"));
+        }
+        // RFC 7516 section 5.1 step 3 and RFC 7518 section 4.5: the CEK would follow from one
+        // recipient's key, and there is nothing to hand it to another with.
+        if joint.len() > 1 && joint.iter().any(|header| DIRECT.contains(&header.alg())) {
+            return Err(malformed("several recipients, and an alg whose key is the CEK itself"));
+        }
+        Ok(JweHeaders { protected, joint })
+    }
+
+    /// The additional authenticated data (RFC 7516 section 5.1 step 14).
+    pub(crate) fn authenticated(&self) -> Cow<'_, str> {
+        match self.aad.is_empty() {
+            true => Cow::Borrowed(&self.protected),
+            false => Cow::Owned([&*self.protected, &*self.aad].join(".")),
+        }
+    }
+
+    /// Writes the token in a serialization. Nothing is lost: what it cannot say is an error.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a part or a header that is not well formed; [`Error::Usage`] if the
+    /// serialization has no place for an unprotected header, an `aad` or another recipient.
+    pub fn write(&self, serialization: Serialization) -> Result<String> {
+        self.check()?;
+        self.write_checked(serialization)
+    }
+
+    /// As [`Jwe::write`], of a token that is well formed.
+    pub(crate) fn write_checked(&self, serialization: Serialization) -> Result<String> {
+        match (serialization, &self.recipients[..]) {
+            (Serialization::Compact, [recipient]) => self.write_compact(recipient),
+            (Serialization::Flattened, [recipient]) => {
+                let mut text = JsonText::with_capacity(self.text_len());
+                self.write_shared_headers(&mut text);
+                recipient.write(&mut text);
+                self.write_content(&mut text);
+                Ok(text.end())
+            }
+            (Serialization::General, recipients) => {
+                let mut text = JsonText::with_capacity(self.text_len());
+                self.write_shared_headers(&mut text);
+                text.each("recipients", recipients, JweRecipient::write);
+                self.write_content(&mut text);
+                Ok(text.end())
+            }
+            (_, recipients) => Err(Error::Usage(format!(
+                "a token with {} recipients cannot be written in the {serialization} serialization",
+                recipients.len()
+            ))),
+        }
+    }
+
+    /// Makes a token in the flattened serialization for each recipient.
+    pub fn split(&self) -> Vec<Jwe<'a>> {
+        let of = |recipient: &JweRecipient<'a>| Self {
+            serialization: Serialization::Flattened,
+            recipients: vec![recipient.clone()],
+            ..self.clone()
+        };
+        self.recipients.iter().map(of).collect()
+    }
+
+    /// Joins tokens that differ in their recipients only, as [`Jwe::split`] makes them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for no token, or one that shares not all of the rest;
+    /// [`Error::Malformed`] for more than [`MAX_RECIPIENTS`], or recipients that cannot be together.
+    pub fn join(tokens: Vec<Jwe<'a>>) -> Result<Jwe<'a>> {
+        let mut tokens = tokens.into_iter();
+        let first = tokens.next();
+        let mut joined = first.ok_or_else(|| Error::Usage("no token to join".into()))?;
+        joined.serialization = Serialization::General;
+        for token in tokens {
+            if !joined.shares_content(&token) {
+                return Err(Error::Usage(
+                    "the tokens are not of one content: only recipients can be joined".into(),
+                ));
+            }
+            joined.recipients.extend(token.recipients);
+            if joined.recipients.len() > MAX_RECIPIENTS {
+                return Err(malformed(format!("over {MAX_RECIPIENTS} recipients")));
+            }
+        }
+        joined.check()?;
+        Ok(joined)
+    }
+
+    fn shares_content(&self, other: &Self) -> bool {
+        self.protected == other.protected
+            && self.unprotected == other.unprotected
+            && self.aad == other.aad
+            && self.iv == other.iv
+            && self.tag == other.tag
+            && self.ciphertext == other.ciphertext
+    }
+
+    /// Whether every part and header is well formed.
+    fn check(&self) -> Result<()> {
+        self.headers()?;
+        for (name, text) in [
+            ("aad", &self.aad),
+            ("iv", &self.iv),
+            ("ciphertext", &self.ciphertext),
+            ("tag", &self.tag),
+        ] {
+            decode(text, name)?;
+        }
+        for recipient in &self.recipients {
+            decode(&recipient.encrypted_key, "encrypted key")?;
+        }
+        Ok(())
+    }
+
+    fn write_compact(&self, recipient: &JweRecipient<'_>) -> Result<String> {
+        let has_more = [
+            ("an unprotected header", !self.unprotected.is_empty() || !recipient.header.is_empty()),
+            ("aad", !self.aad.is_empty()),
+            ("no protected header", self.protected.is_empty()),
+        ];
+        if let Some((what, _)) = has_more.iter().find(|(_, is_so)| *is_so) {
+            return Err(Error::Usage(format!(
+                "a token with {what} cannot be written in the compact serialization"
+            )));
+        }
+        let JweRecipient { encrypted_key, .. } = recipient;
+        Ok([&*self.protected, encrypted_key, &*self.iv, &*self.ciphertext, &*self.tag].join("."))
+    }
+
+    fn write_shared_headers(&self, text: &mut JsonText) {
+        text.text("protected", &self.protected);
+        text.header("unprotected", &self.unprotected);
+    }
+
+    fn write_content(&self, text: &mut JsonText) {
+        text.text("aad", &self.aad);
+        text.text("iv", &self.iv);
+        text.any_text("ciphertext", &self.ciphertext);
+        text.text("tag", &self.tag);
+    }
+
+    fn text_len(&self) -> usize {
+        let parts = [&self.protected, &self.aad, &self.iv, &self.ciphertext, &self.tag];
+        let keys = self.recipients.iter().map(|recipient| recipient.encrypted_key.len() + 256);
+        parts.iter().map(|part| part.len()).sum::<usize>() + keys.sum::<usize>() + 256
+    }
 }
+
+impl<'a> JweRecipient<'a> {
+    fn of(members: &mut Members<'a>) -> Result<Self> {
+        let header = members.header("header");
+        Ok(Self { header, encrypted_key: members.text("encrypted_key")?.unwrap_or_default() })
+    }
+
+    fn write(&self, text: &mut JsonText) {
+        text.header("header", &self.header);
+        text.text("encrypted_key", &self.encrypted_key);
+    }
+}
+
+/// The algorithms with which the CEK follows from the key alone.
+const DIRECT: [&str; 2] = ["dir", "ECDH-ES"];
 
 /// Joins the parts of a compact JWE: the header is in base64url already, being the AAD.
 pub fn join_jwe(
@@ -53,4 +331,8 @@ pub fn join_jwe(
         base64url::encode_append(part, &mut token);
     }
     token
+}
+
+fn malformed(what: impl std::fmt::Display) -> Error {
+    Error::Malformed(format!("JSON serialization: {what}"))
 }

@@ -1,11 +1,17 @@
-//! The compact serialization (RFC 7515 section 7.1, RFC 7516 section 7.1): split and joined
+//! The serializations of JOSE (RFC 7515 section 7, RFC 7516 section 7): taken apart and put together
 //! strictly, with bounds on every part.
 
 mod jwe;
 mod jws;
+mod members;
+mod text;
 
-pub use jwe::{CompactJwe, join_jwe};
+pub(crate) use jwe::JweRecipient;
+pub use jwe::{Jwe, MAX_RECIPIENTS, join_jwe};
 pub use jws::CompactJws;
+
+use members::{Kind as Member, Members};
+use text::JsonText;
 
 use super::base64url;
 use crate::error::{Error, Result};
@@ -14,19 +20,118 @@ use crate::error::{Error, Result};
 /// there is no use of JOSE known to us beyond that.
 pub const MAX_TOKEN_LEN: usize = 32 * 1024 * 1024;
 
+/// How a JWE or JWS is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serialization {
+    /// Parts in base64url with dots between: one recipient or signature, everything protected.
+    #[default]
+    Compact,
+    /// JSON with one recipient or signature.
+    Flattened,
+    /// JSON with any number of them.
+    General,
+}
+
+/// What a token is, by its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Encrypted: five parts, or a member `ciphertext`.
+    Jwe,
+    /// Signed: three parts, or a member `signature` or `signatures`.
+    Jws,
+}
+
+impl Serialization {
+    /// Returns the name: `compact`, `flattened` or `general`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Compact => "compact",
+            Self::Flattened => "flattened",
+            Self::General => "general",
+        }
+    }
+}
+
+impl std::fmt::Display for Serialization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Kind {
+    /// Tells a JWE from a JWS (RFC 7516 section 9). Nothing else is known of the token then.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is neither, or both, or over `max_len` bytes.
+    pub fn of(token: &[u8], max_len: usize) -> Result<Self> {
+        if !is_json(token) {
+            // One part more than is known is enough.
+            return match bounded(token, max_len)?.splitn(6, '.').count() {
+                5 => Ok(Self::Jwe),
+                3 => Ok(Self::Jws),
+                _ => Err(Error::Malformed("neither a JWE (5 parts) nor a JWS (3 parts)".into())),
+            };
+        }
+        let members = Members::read(utf8(token, max_len)?, NAMES)?;
+        match (members.has("ciphertext"), members.has("signature") || members.has("signatures")) {
+            (true, false) => Ok(Self::Jwe),
+            (false, true) => Ok(Self::Jws),
+            (false, false) => {
+                Err(Error::Malformed("a JSON object that is neither a JWE nor a JWS".into()))
+            }
+            (true, true) => Err(Error::Malformed("both a JWE and a JWS".into())),
+        }
+    }
+}
+
+/// The members that tell a JWE from a JWS, whatever they are.
+const NAMES: &members::Shape =
+    &[("ciphertext", Member::Any), ("signature", Member::Any), ("signatures", Member::Any)];
+
+/// Returns whether a token is in a JSON serialization: its first octet that is not white space is
+/// `{`.
+pub fn is_json(token: &[u8]) -> bool {
+    // White space of JSON (RFC 8259 section 2).
+    token.iter().find(|byte| !b" \t\n\r".contains(byte)) == Some(&b'{')
+}
+
+/// Refuses a JSON serialization where there must be a compact one.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub(crate) fn only_compact(token: &[u8]) -> Result<()> {
+    match is_json(token) {
+        true => Err(Error::Malformed(
+            "a JSON serialization: a JWT is always compact (RFC 7519 section 3)".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a token longer than `max_len` bytes, or one that is not ASCII, and returns it as text.
 ///
 /// # Errors
 /// [`Error::Malformed`].
 pub fn bounded(token: &[u8], max_len: usize) -> Result<&str> {
+    refuse_longer(token, max_len)?;
+    let text = std::str::from_utf8(token).ok().filter(|text| text.is_ascii());
+    text.ok_or_else(|| Error::Malformed("not a compact token: bytes outside ASCII".into()))
+}
+
+/// Refuses a token longer than `max_len` bytes, or one that is not UTF-8, and returns it as text.
+fn utf8(token: &[u8], max_len: usize) -> Result<&str> {
+    refuse_longer(token, max_len)?;
+    std::str::from_utf8(token).map_err(|_| Error::Malformed("not UTF-8".into()))
+}
+
+fn refuse_longer(token: &[u8], max_len: usize) -> Result<()> {
     if token.len() > max_len {
         return Err(Error::Malformed(format!(
             "{} bytes, at most {max_len} are taken",
             token.len()
         )));
     }
-    let text = std::str::from_utf8(token).ok().filter(|text| text.is_ascii());
-    text.ok_or_else(|| Error::Malformed("not a compact token: bytes outside ASCII".into()))
+    Ok(())
 }
 
 /// Decodes one part of a token.
@@ -60,9 +165,6 @@ fn wrong_parts<const N: usize>(token: &str) -> Error {
     let hint = match (N, count) {
         (5, 3) => "; this looks like a JWS: see verify",
         (3, 5) => "; this looks like a JWE: see decrypt",
-        _ if token.starts_with('{') => {
-            "; this looks like a JSON serialization, which is not in this release"
-        }
         _ => "",
     };
     let parts = if count == 1 { "part" } else { "parts" };
@@ -75,21 +177,14 @@ mod tests {
 
     #[test]
     fn parts_are_counted() {
-        for token in ["", ".", "a.b.c", "a.b.c.d", "e30.e.e.e.e.e", "....", "e30....x!"] {
-            assert!(matches!(CompactJwe::split(token), Err(Error::Malformed(_))), "{token}");
+        let split = |token: &str| Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN).map(drop);
+        for token in ["", ".", "a.b.c", "a.b.c.d", "e30.e.e.e.e.e", "...."] {
+            assert!(matches!(split(token), Err(Error::Malformed(_))), "{token}");
         }
-        assert!(CompactJwe::split("e30....").is_ok());
-        assert!(CompactJwe::split(&".".repeat(1_000_000)).is_err());
+        assert!(split("e30....").is_ok());
+        assert!(split(&".".repeat(1_000_000)).is_err());
         assert!(CompactJws::split("e30..").is_ok());
         assert!(CompactJws::split("e30.e30").is_err());
-    }
-
-    #[test]
-    fn what_is_joined_splits_again() {
-        let token = join_jwe("e30", &[1, 2], &[3; 12], &[], &[4; 16]);
-        let jwe = CompactJwe::split(&token).unwrap();
-        assert_eq!((jwe.protected, &jwe.encrypted_key[..]), ("e30", &[1, 2][..]));
-        assert_eq!((jwe.iv.len(), jwe.ciphertext.len(), jwe.tag.len()), (12, 0, 16));
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! `hsm-jose convert`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::value::Format;
+use super::{Report, input};
+use crate::error::Result;
+use crate::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+
+/// Write a JWE in another serialization; split one that has several recipients, or join them again
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Write a JWE in another serialization. Nothing is decrypted and nothing is lost: \
+                  what the serialization has no place for is an error.\n\nA token with several \
+                  recipients becomes one flattened token for each, a line each. Several files with \
+                  one content become one general token.",
+    after_help = "Example:\n  hsm-jose convert --format flattened message.jwe > message.json"
+)]
+pub(super) struct Args {
+    /// How the JWE is written
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The JWE; several are joined [default: stdin]
+    files: Vec<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(&self) -> Result<Report> {
+        let tokens: Vec<Zeroizing<Vec<u8>>> = match &self.files[..] {
+            [] => vec![input::read_token(None)?],
+            files => {
+                files.iter().map(|file| input::read_token(Some(file))).collect::<Result<_>>()?
+            }
+        };
+        let written = convert_jwe(&tokens, self.format.serialization())?;
+        let json = json!({ "tokens": written });
+        Ok(Report::token(written.join("\n"), json))
+    }
+}
+
+/// Joins what is several, and splits what the serialization has no place for.
+fn convert_jwe(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<String>> {
+    let parsed = tokens.iter().map(|token| Jwe::parse(token, MAX_TOKEN_LEN));
+    let parsed: Vec<_> = parsed.collect::<Result<_>>()?;
+    let jwe = match <[Jwe<'_>; 1]>::try_from(parsed) {
+        Ok([jwe]) => jwe,
+        Err(several) => Jwe::join(several)?,
+    };
+    match to {
+        Serialization::Flattened => jwe.split().iter().map(|jwe| jwe.write(to)).collect(),
+        Serialization::Compact | Serialization::General => Ok(vec![jwe.write(to)?]),
+    }
+}

@@ -1,0 +1,223 @@
+//! Encryption to any number of recipients, into any serialization.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::recipient::{Delivered, PartyInfo, Recipient};
+use crate::backend::HostCek;
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyManagement};
+use crate::jose::base64url;
+use crate::jose::header::{self, Header, MAX_HEADER_LEN};
+use crate::jose::serialization::{Jwe, JweRecipient, MAX_RECIPIENTS, Serialization, join_jwe};
+
+/// A JWE in the making (RFC 7516 section 5.1). The content encryption key and the initialization
+/// vector are made by [`JweBuilder::encrypt`]; there is no way to pass one in.
+///
+/// With one recipient, all of its header is protected. With several, each has its `alg`, `kid` and
+/// what its key management needs in a header of its own, and the rest is protected.
+#[derive(Debug)]
+pub struct JweBuilder<'a> {
+    enc: ContentEncryption,
+    recipients: Vec<(&'a Recipient, KeyManagement)>,
+    parties: PartyInfo<'a>,
+    protected: Vec<(String, Value)>,
+    unprotected: Vec<(String, Value)>,
+    aad: &'a [u8],
+}
+
+impl<'a> JweBuilder<'a> {
+    /// Starts a JWE whose content is encrypted with `enc`.
+    pub fn new(enc: ContentEncryption) -> Self {
+        Self {
+            enc,
+            recipients: Vec::new(),
+            parties: PartyInfo::default(),
+            protected: Vec::new(),
+            unprotected: Vec::new(),
+            aad: &[],
+        }
+    }
+
+    /// Adds a recipient, who gets the content encryption key by `alg`.
+    #[must_use]
+    pub fn to(mut self, recipient: &'a Recipient, alg: KeyManagement) -> Self {
+        self.recipients.push((recipient, alg));
+        self
+    }
+
+    /// Says who the parties of an agreement are: `apu` and `apv`, raw; empty for none. For ECDH-ES
+    /// (RFC 7518 section 4.6.1).
+    #[must_use]
+    pub fn parties(mut self, apu: &'a [u8], apv: &'a [u8]) -> Self {
+        self.parties = PartyInfo { apu, apv };
+        self
+    }
+
+    /// Adds a member to the protected header: `typ`, `cty`, or one that no specification of JWE has.
+    #[must_use]
+    pub fn protected(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.protected.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a member to the shared unprotected header, which nobody should believe: one that no
+    /// specification of JWE has.
+    #[must_use]
+    pub fn unprotected(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.unprotected.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Authenticates more than the header: `aad`, raw. JSON serializations only.
+    #[must_use]
+    pub fn aad(mut self, aad: &'a [u8]) -> Self {
+        self.aad = aad;
+        self
+    }
+
+    /// Encrypts `plaintext`.
+    ///
+    /// Each call draws a fresh content encryption key, a fresh initialization vector and, for
+    /// ECDH-ES, a fresh ephemeral key for each recipient.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] if a key cannot do its `alg`. [`Error::Usage`]: no recipient, more than
+    /// [`MAX_RECIPIENTS`], or more than the serialization takes; several, one of them with `ECDH-ES`;
+    /// `apu` or `apv` without ECDH-ES; a member given twice, or one that is made here; a header that
+    /// is too long to be taken; `aad` or unprotected members in the compact serialization.
+    pub fn encrypt(&self, serialization: Serialization, plaintext: &[u8]) -> Result<String> {
+        self.check(serialization)?;
+        let (cek, mut delivered) = self.deliver()?;
+        let mut protected: Map<_, _> = self.protected.iter().cloned().collect();
+        protected.insert("enc".into(), self.enc.name().into());
+        if let [Delivered { members, .. }] = &mut delivered[..] {
+            protected.append(members);
+        }
+        let protected = Header::of(protected).encode();
+        if protected.len() > MAX_HEADER_LEN / 3 * 4 {
+            return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
+        }
+        let aad = base64url::encode(self.aad);
+        let authenticated = match aad.is_empty() {
+            true => Cow::Borrowed(&*protected),
+            false => Cow::Owned([&*protected, &*aad].join(".")),
+        };
+        let sealed = cek.encrypt(authenticated.as_bytes(), plaintext);
+        if serialization == Serialization::Compact {
+            let [Delivered { encrypted_key, .. }] = &delivered[..] else {
+                return Err(Error::Usage("compact is for one recipient".into()));
+            };
+            let (iv, tag) = (&sealed.iv, &sealed.tag);
+            return Ok(join_jwe(&protected, encrypted_key, iv, &sealed.ciphertext, tag));
+        }
+        let recipients =
+            delivered.into_iter().map(|Delivered { members, encrypted_key }| JweRecipient {
+                header: members,
+                encrypted_key: base64url::encode(&encrypted_key).into(),
+            });
+        let jwe = Jwe {
+            serialization,
+            protected: (&*protected).into(),
+            unprotected: self.unprotected.iter().cloned().collect(),
+            recipients: recipients.collect(),
+            aad: aad.into(),
+            iv: base64url::encode(&sealed.iv).into(),
+            ciphertext: base64url::encode(&sealed.ciphertext).into(),
+            tag: base64url::encode(&sealed.tag).into(),
+        };
+        jwe.write_checked(serialization)
+    }
+
+    /// Makes the one CEK, and what each recipient gets of it.
+    fn deliver(&self) -> Result<(HostCek, Vec<Delivered>)> {
+        let (enc, parties) = (self.enc, self.parties);
+        let (cek, mut delivered) = match self.recipients[..] {
+            [(recipient, alg)] if alg.is_direct() => {
+                let (cek, delivered) = recipient.agree(alg, enc, parties)?;
+                (cek, vec![delivered])
+            }
+            _ => {
+                let cek = HostCek::random(enc);
+                let each = self.recipients.iter();
+                let each = each.map(|(to, alg)| to.deliver(*alg, enc, parties, &cek));
+                let each = each.collect::<Result<_>>()?;
+                (cek, each)
+            }
+        };
+        for ((recipient, alg), Delivered { members, .. }) in
+            self.recipients.iter().zip(&mut delivered)
+        {
+            members.insert("alg".into(), alg.name().into());
+            if let Some(kid) = &recipient.jwk().kid {
+                members.insert("kid".into(), kid.as_str().into());
+            }
+        }
+        Ok((cek, delivered))
+    }
+
+    fn check(&self, serialization: Serialization) -> Result<()> {
+        let usage = |what: &str| Err(Error::Usage(what.to_owned()));
+        let count = self.recipients.len();
+        if count == 0 {
+            return usage("a JWE needs a recipient");
+        }
+        if count > MAX_RECIPIENTS {
+            return usage(&format!("{count} recipients, at most {MAX_RECIPIENTS} are taken"));
+        }
+        if count > 1 && serialization != Serialization::General {
+            return usage("several recipients are for the general serialization");
+        }
+        if count > 1 && self.recipients.iter().any(|(_, alg)| alg.is_direct()) {
+            return usage(
+                "ECDH-ES is for one recipient: several get the key by an alg that wraps it, as \
+                 ECDH-ES+A256KW",
+            );
+        }
+        if let Some((recipient, alg)) = self.recipients.iter().find(|(to, alg)| !to.fits(*alg)) {
+            return Err(recipient.unfit(*alg));
+        }
+        let PartyInfo { apu, apv } = self.parties;
+        let names_parties = !apu.is_empty() || !apv.is_empty();
+        if names_parties && !self.recipients.iter().any(|(_, alg)| alg.is_ecdh()) {
+            return usage("apu and apv are for ECDH-ES");
+        }
+        let has_more = !self.aad.is_empty() || !self.unprotected.is_empty();
+        if has_more && serialization == Serialization::Compact {
+            return usage("aad and unprotected members are for the JSON serializations");
+        }
+        self.check_members()
+    }
+
+    /// The parts of the header are disjoint, and nothing that is made here is overridden.
+    fn check_members(&self) -> Result<()> {
+        let usage = |name: &str, what: &str| {
+            Err(Error::Usage(format!(
+                "header parameter {:?} {what}",
+                crate::jose::json::quotable(name)
+            )))
+        };
+        let given: Vec<&str> =
+            self.protected.iter().chain(&self.unprotected).map(|(name, _)| &**name).collect();
+        for (index, name) in given.iter().enumerate() {
+            let is_free = ["typ", "cty"].contains(name) && index < self.protected.len();
+            if header::is_specified(name) && !is_free {
+                return usage(name, "is made by the library, or must not be sent like this");
+            }
+            if given[..index].contains(name) {
+                return usage(name, "is given twice");
+            }
+        }
+        for (name, value) in &self.protected {
+            if ["typ", "cty"].contains(&&**name) && !value.is_string() {
+                return usage(name, "is not a string");
+            }
+        }
+        let unprotected: Map<_, _> = self.unprotected.iter().cloned().collect();
+        if Value::Object(unprotected).to_string().len() > MAX_HEADER_LEN {
+            return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! A JWE that policy has let through.
+
+use serde_json::{Map, Value};
+
+use super::recovery::Recovery;
+use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
+use crate::jose::header::Header;
+use crate::jose::serialization::{Jwe, Serialization, decode};
+use crate::policy::JweRules;
+
+/// A JWE that policy has let through: parsed once, its headers checked, no key touched yet.
+#[derive(Debug)]
+pub struct JweToken<'a> {
+    /// The protected header: all that the content's tag vouches for. Where the token is in a JSON
+    /// serialization, a recipient's `alg` and `kid` can be elsewhere: see [`JweToken::recipients`].
+    pub header: Header,
+    /// The `enc`, the same for every recipient.
+    pub enc: ContentEncryption,
+    recipients: Vec<JweRecipient>,
+    /// Why the recipients that are not among them were passed over.
+    pub(crate) passed_over: Vec<Error>,
+    pub(super) parts: Jwe<'a>,
+    pub(super) iv: Vec<u8>,
+    pub(super) ciphertext: Vec<u8>,
+    pub(super) tag: Vec<u8>,
+    pub(super) aad: Vec<u8>,
+}
+
+/// One recipient of a JWE, with an `alg` that policy allows.
+#[derive(Debug)]
+pub struct JweRecipient {
+    /// Its place among the recipients of the token, from 0.
+    pub index: usize,
+    /// Its `alg`.
+    pub alg: KeyManagement,
+    /// The JOSE header: the union of the protected and the unprotected parts.
+    pub(super) joint: Header,
+    pub(super) recovery: Recovery,
+    pub(super) encrypted_key: Vec<u8>,
+}
+
+impl<'a> JweToken<'a> {
+    /// Parses a JWE in any serialization and checks its headers: length, parts, headers, rules, and
+    /// for ECDH-ES that `epk` is a valid point. Nothing here costs a token call.
+    ///
+    /// Of several recipients, those that policy or this build cannot serve are passed over; they are
+    /// the sender's to choose.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] or [`Error::Policy`]; of the only recipient, or where every one is passed
+    /// over.
+    pub fn parse(token: &'a [u8], rules: &JweRules) -> Result<Self> {
+        Self::of(Jwe::parse(token, rules.limits.max_token_len)?, rules)
+    }
+
+    /// As [`JweToken::parse`], of the compact serialization only.
+    ///
+    /// # Errors
+    /// As [`JweToken::parse`].
+    pub fn parse_compact(token: &'a [u8], rules: &JweRules) -> Result<Self> {
+        Self::of(Jwe::parse_compact(token, rules.limits.max_token_len)?, rules)
+    }
+
+    fn of(parts: Jwe<'a>, rules: &JweRules) -> Result<Self> {
+        let encrypted_keys = parts.recipients.iter();
+        let encrypted_keys: Vec<_> = encrypted_keys
+            .map(|recipient| decode(&recipient.encrypted_key, "encrypted key"))
+            .collect::<Result<_>>()?;
+        let iv = decode(&parts.iv, "initialization vector")?;
+        let ciphertext = decode(&parts.ciphertext, "ciphertext")?;
+        let tag = decode(&parts.tag, "authentication tag")?;
+        let aad = decode(&parts.aad, "aad")?;
+        let headers = parts.headers()?;
+        for (joint, recipient) in headers.joint.iter().zip(&parts.recipients) {
+            rules.limits.check(joint)?;
+            rules.unprotected.check(&parts.unprotected, &recipient.header)?;
+        }
+        let mut enc = None;
+        let (mut recipients, mut passed_over) = (Vec::new(), Vec::new());
+        for (index, (joint, encrypted_key)) in
+            headers.joint.into_iter().zip(encrypted_keys).enumerate()
+        {
+            let checked = rules.check_alg(&joint).and_then(|alg| {
+                let enc = *enc.insert(rules.check_enc(&joint)?);
+                Ok((alg, Recovery::of(alg, enc, &joint)?))
+            });
+            match checked {
+                Ok((alg, recovery)) => {
+                    recipients.push(JweRecipient { index, alg, joint, recovery, encrypted_key })
+                }
+                Err(error) => passed_over.push(error),
+            }
+        }
+        match enc {
+            Some(enc) if !recipients.is_empty() => Ok(Self {
+                header: headers.protected,
+                enc,
+                recipients,
+                passed_over,
+                parts,
+                iv,
+                ciphertext,
+                tag,
+                aad,
+            }),
+            _ => Err(most_telling(passed_over)),
+        }
+    }
+
+    /// Returns the recipients that are not passed over, at least one.
+    pub fn recipients(&self) -> &[JweRecipient] {
+        &self.recipients
+    }
+
+    /// Returns the number of recipients that the token has, those that are passed over too.
+    pub fn recipient_count(&self) -> usize {
+        self.parts.recipient_count()
+    }
+
+    /// Returns the serialization that the token came in.
+    pub fn serialization(&self) -> Serialization {
+        self.parts.serialization()
+    }
+
+    /// Takes what is left when the content is open: the protected header, and what was not
+    /// protected of the recipient's.
+    pub(super) fn into_headers(
+        mut self,
+        recipient: usize,
+    ) -> (Header, Map<String, Value>, Vec<u8>) {
+        let index = self.recipients[recipient].index;
+        let mut unprotected = self.parts.unprotected;
+        unprotected.append(&mut self.parts.recipients[index].header);
+        (self.header, unprotected, self.aad)
+    }
+}
+
+impl JweRecipient {
+    /// Returns the `kid` of its key, from wherever policy lets it be.
+    pub fn kid(&self) -> Option<&str> {
+        self.joint.kid()
+    }
+
+    /// Returns whether a key could be the one: it has the `alg`, and for ECDH-ES the curve of `epk`.
+    pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
+        let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
+        let is_on_curve = match self.recovery.curve() {
+            Some(curve) => kind == KeyKind::Curve(curve),
+            None => true,
+        };
+        has_alg && self.alg.fits(kind) && is_on_curve
+    }
+}
+
+/// Of the reasons why no recipient is left, the one that says most: a refusal before a fault of
+/// form.
+fn most_telling(errors: Vec<Error>) -> Error {
+    let is_policy = |error: &Error| matches!(error, Error::Policy(_));
+    let place = errors.iter().position(is_policy).unwrap_or_default();
+    let nobody = || Error::Malformed("no recipients".into());
+    errors.into_iter().nth(place).unwrap_or_else(nobody)
+}
