@@ -15,7 +15,7 @@ use hsm_jose::jose::alg::{
 };
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
+use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, Opened, OuterKeys, explain};
 use hsm_jose::policy::{
@@ -69,7 +69,7 @@ impl HardwareKey for Counted {
 
 impl OuterKeys for Counted {
     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> Result<Decrypted, Error> {
-        jwe::decrypt(token, &[self])
+        jwe::decrypt(token, &[Attempt { recipient: 0, key: self }])
     }
 }
 
@@ -110,7 +110,7 @@ fn sealed_to(key: &Counted, enc: ContentEncryption, plaintext: &[u8]) -> String 
 fn decrypt(key: &Counted, token: &str) -> Result<Vec<u8>, Error> {
     let rules = Policy::of(Profile::All).jwe;
     let token = JweToken::parse(token.as_bytes(), &rules)?;
-    Ok(jwe::decrypt(token, &[key])?.plaintext.into_bytes())
+    Ok(jwe::decrypt(token, &[Attempt { recipient: 0, key }])?.plaintext.into_bytes())
 }
 
 /// Replaces part `index` of a compact token.
@@ -259,7 +259,8 @@ fn what_policy_refuses_reaches_no_key() {
     });
     assert_eq!(JweToken::parse(critical.as_bytes(), &policy).unwrap_err().code(), "policy");
     let curve_token = JweToken::parse(other_curve.as_bytes(), &policy).unwrap();
-    assert!(!curve_token.fits(&[KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)], p256().kind()));
+    let algs = [KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)];
+    assert!(!curve_token.recipients()[0].fits(&algs, p256().kind()));
     assert_eq!(key.calls.load(Ordering::Relaxed), 0);
 }
 
@@ -267,10 +268,10 @@ fn what_policy_refuses_reaches_no_key() {
 fn a_token_without_kid_tries_every_candidate_each_time() {
     let keys = [decryption_key(), decryption_key(), decryption_key()];
     let token = sealed_to(&keys[1], ContentEncryption::A256Gcm, b"secret");
-    let handles: Vec<&dyn HardwareKey> = keys.iter().map(|key| key as _).collect();
+    let attempts = keys.each_ref().map(|key| Attempt { recipient: 0, key });
     let parsed = JweToken::parse(token.as_bytes(), &Policy::of(Profile::Strict).jwe).unwrap();
-    let decrypted = jwe::decrypt(parsed, &handles).unwrap();
-    assert_eq!((decrypted.plaintext.as_bytes(), decrypted.key_index), (&b"secret"[..], 1));
+    let decrypted = jwe::decrypt(parsed, &attempts).unwrap();
+    assert_eq!((decrypted.plaintext.as_bytes(), decrypted.attempt), (&b"secret"[..], 1));
     let calls: Vec<_> = keys.iter().map(|key| key.calls.load(Ordering::Relaxed)).collect();
     assert_eq!(calls, [1001, 1, 1001]);
 }

@@ -1,0 +1,628 @@
+//! JWE in its JSON serializations (RFC 7516 section 7.2) over memory keystores: what is taken, whose
+//! key opens it, and what is believed of a header that nobody protects.
+
+use std::sync::Arc;
+
+use hsm_jose::Error;
+use hsm_jose::backend::Keystore;
+use hsm_jose::backend::memory::MemoryKeystore;
+use hsm_jose::engine::{DecryptedContent, EncryptOptions, Engine};
+use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
+use hsm_jose::jose::base64url;
+use hsm_jose::jose::inspect::inspect;
+use hsm_jose::jose::jwk::PublicJwk;
+use hsm_jose::jose::serialization::{Jwe, MAX_RECIPIENTS, MAX_TOKEN_LEN, Serialization};
+use hsm_jose::jwe::{JweBuilder, JweToken, Recipient};
+use hsm_jose::jwt::explain_outside;
+use hsm_jose::keyring::KeyringFile;
+use hsm_jose::keystores::Keystores;
+use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+use hsm_jose::policy::{Policy, Profile};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const ENC: ContentEncryption = ContentEncryption::A256Gcm;
+const EC: KeyManagement = KeyManagement::EcdhEsA256Kw;
+const RSA: KeyManagement = KeyManagement::RsaOaep256;
+const DIRECT: KeyManagement = KeyManagement::EcdhEs;
+
+/// Keys in two keystores, and an engine of each profile.
+struct World {
+    _directory: tempfile::TempDir,
+    keyring: KeyringFile,
+    keystores: [Arc<dyn Keystore>; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let keyring = KeyringFile::new(&directory.path().join("keyring.json"));
+        let keystore = |name| Arc::new(MemoryKeystore::new(name)) as Arc<dyn Keystore>;
+        Self { _directory: directory, keyring, keystores: ["one", "two"].map(keystore) }
+    }
+
+    /// Makes a key with its name as kid.
+    fn generate(&self, keystore: usize, name: &str, alg: KeyManagement) -> PublicJwk {
+        let key = KeyRequest {
+            name: name.to_owned(),
+            algs: vec![KeyAlgorithm::Unwrap(alg)],
+            kid: Some(name.to_owned()),
+            profile: Profile::Strict,
+        };
+        let request =
+            GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+        let entered = generate(&self.keyring, &*self.keystores[keystore], &request).unwrap();
+        entered.jwk().unwrap()
+    }
+
+    fn engine(&self, profile: Profile) -> Engine {
+        let keystores = Keystores::opened(self.keystores.to_vec(), false).unwrap();
+        let keyring = self.keyring.read().unwrap();
+        Engine::new(Policy::of(profile), Vec::new(), &keyring, keystores).unwrap()
+    }
+
+    fn decrypt(&self, profile: Profile, token: &Value) -> Result<DecryptedContent, Error> {
+        self.engine(profile).decrypt(token.to_string().as_bytes(), None)
+    }
+}
+
+fn stranger(kid: &str, alg: KeyManagement) -> PublicJwk {
+    World::new().generate(0, kid, alg)
+}
+
+fn recipient(jwk: &PublicJwk) -> Recipient {
+    Recipient::new(jwk.clone()).unwrap()
+}
+
+/// A general token, as JSON, to these recipients.
+fn general(recipients: &[(&Recipient, KeyManagement)]) -> Value {
+    let start = JweBuilder::new(ENC).protected("cty", "text/plain").aad(b"aad");
+    let jwe = recipients.iter().fold(start, |jwe, (recipient, alg)| jwe.to(recipient, *alg));
+    serde_json::from_str(&jwe.encrypt(Serialization::General, b"content").unwrap()).unwrap()
+}
+
+/// A flattened token, as JSON, whose protected header has `enc` alone and whose own header `alg`,
+/// `kid` and the rest: made of one of two recipients of a general token.
+fn flattened(to: &Recipient, alg: KeyManagement) -> Value {
+    let other = recipient(&stranger("other", EC));
+    let jwe = JweBuilder::new(ENC).to(to, alg).to(&other, EC);
+    let general = jwe.encrypt(Serialization::General, b"content").unwrap();
+    let jwe = Jwe::parse(general.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    let first = jwe.split()[0].write(Serialization::Flattened).unwrap();
+    serde_json::from_str(&first).unwrap()
+}
+
+fn with(token: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut token = token.clone();
+    change(&mut token);
+    token
+}
+
+fn drop_member(token: &mut Value, name: &str) {
+    token.as_object_mut().unwrap().remove(name).unwrap();
+}
+
+fn code(outcome: Result<impl Sized, Error>) -> &'static str {
+    outcome.map_or_else(|error| error.code(), |_| "done")
+}
+
+#[test]
+fn one_token_opens_with_whichever_of_our_keys_it_names() {
+    let world = World::new();
+    let rsa = recipient(&world.generate(0, "rsa", RSA));
+    let ec = recipient(&world.generate(1, "ec", EC));
+    let them = recipient(&stranger("them", EC));
+    let token = general(&[(&them, EC), (&rsa, RSA), (&ec, EC)]);
+    let header = |place: usize| token["recipients"][place]["header"].clone();
+    assert_eq!(header(1), json!({ "alg": "RSA-OAEP-256", "kid": "rsa" }));
+    assert_eq!(header(2)["kid"], "ec");
+    assert!(header(2)["epk"]["x"].is_string());
+
+    let opened = world.decrypt(Profile::Strict, &token).unwrap();
+    assert_eq!(opened.plaintext.as_bytes(), b"content");
+    assert_eq!((&*opened.key, opened.recipient, opened.recipients), ("rsa", 1, 3));
+    assert_eq!((opened.alg, &*opened.keystore), (RSA, "one"));
+    assert_eq!(opened.aad, b"aad");
+    let protected = json!({ "cty": "text/plain", "enc": "A256GCM" });
+    assert_eq!(Value::from(opened.header.members().clone()), protected);
+    assert_eq!(Value::from(opened.unprotected), header(1));
+
+    // Without the first of ours, the other opens it; without both, nobody.
+    let engine = world.engine(Profile::Strict);
+    for (place, key, keystore) in [(1, "ec", "two"), (2, "rsa", "one")] {
+        let rest = with(&token, |it| drop(it["recipients"].as_array_mut().unwrap().remove(place)));
+        let opened = engine.decrypt(rest.to_string().as_bytes(), None).unwrap();
+        assert_eq!((&*opened.key, &*opened.keystore), (key, keystore));
+    }
+    let foreign = general(&[(&them, EC), (&them, EC)]);
+    let error = world.decrypt(Profile::Strict, &foreign).unwrap_err();
+    assert_eq!(error.code(), "key_not_found");
+    assert!(error.to_string().contains("2 recipients"), "{error}");
+    // A key by name takes no other's place.
+    let bytes = token.to_string();
+    assert_eq!(&*engine.decrypt(bytes.as_bytes(), Some("ec")).unwrap().key, "ec");
+    let only_rsa = general(&[(&them, EC), (&rsa, RSA)]).to_string();
+    assert_eq!(code(engine.decrypt(only_rsa.as_bytes(), Some("ec"))), "policy");
+}
+
+#[test]
+fn a_bad_recipient_beside_a_good_one_keeps_nobody_from_opening() {
+    let world = World::new();
+    let rsa = recipient(&world.generate(0, "rsa", RSA));
+    let ec = recipient(&world.generate(1, "ec", EC));
+    let token = general(&[(&rsa, RSA), (&ec, EC)]);
+    let changed =
+        |pointer: &str, value: Value| with(&token, |it| *it.pointer_mut(pointer).unwrap() = value);
+    let cases = [
+        ("another encrypted key", changed("/recipients/0/encrypted_key", "AAAA".into())),
+        ("an alg that is refused", changed("/recipients/0/header/alg", "RSA1_5".into())),
+        ("an alg that nobody knows", changed("/recipients/0/header/alg", "X-WRAP".into())),
+        ("an alg of another key", changed("/recipients/0/header/alg", "ECDH-ES+A256KW".into())),
+        ("a kid of nobody", changed("/recipients/0/header/kid", "nobody".into())),
+    ];
+    for (what, token) in cases {
+        let opened = world.decrypt(Profile::Strict, &token).unwrap();
+        assert_eq!((&*opened.key, opened.recipient), ("ec", 1), "{what}");
+    }
+    // Nobody's: refused for what it is.
+    let none = with(&token, |it| {
+        for place in 0..2 {
+            it["recipients"][place]["header"]["alg"] = "RSA1_5".into();
+        }
+    });
+    let error = world.decrypt(Profile::All, &none).unwrap_err();
+    assert_eq!(error.code(), "policy");
+    assert!(error.to_string().contains("RSA1_5"), "{error}");
+    let bad = with(&token, |it| {
+        for place in 0..2 {
+            it["recipients"][place]["encrypted_key"] = "AAAA".into();
+        }
+    });
+    let error = world.decrypt(Profile::Strict, &bad).unwrap_err();
+    assert_eq!(error.to_string(), "decryption failed");
+}
+
+#[test]
+fn a_token_never_costs_more_than_four_attempts() {
+    let world = World::new();
+    let keys: Vec<_> =
+        (0..5).map(|n| recipient(&world.generate(0, &format!("ec-{n}"), EC))).collect();
+    let to = |count: usize| {
+        let recipients: Vec<_> = keys[..count].iter().map(|key| (key, EC)).collect();
+        general(&recipients)
+    };
+    assert_eq!(code(world.decrypt(Profile::Strict, &to(4))), "done");
+    let error = world.decrypt(Profile::Strict, &to(5)).unwrap_err();
+    assert_eq!(error.code(), "policy");
+    assert!(error.to_string().contains("at most 4"), "{error}");
+    // One kid named again and again, or none.
+    let repeated = with(&to(1), |it| {
+        // The general token of one protects its alg and kid: five of them share these.
+        let one = it["recipients"][0].clone();
+        it["recipients"] = Value::from(vec![one; 5]);
+    });
+    assert_eq!(code(world.decrypt(Profile::Strict, &repeated)), "policy");
+    let nameless = with(&to(2), |it| {
+        for place in 0..2 {
+            drop_member(&mut it["recipients"][place]["header"], "kid");
+        }
+    });
+    assert_eq!(code(world.decrypt(Profile::Strict, &nameless)), "key_ambiguous");
+}
+
+/// RFC 7516 sections 7.2.1 and 7.2.2.
+#[test]
+fn what_the_json_serializations_forbid_is_malformed() {
+    let world = World::new();
+    let ec = recipient(&world.generate(0, "ec", EC));
+    let other = recipient(&world.generate(1, "other", EC));
+    let direct = recipient(&world.generate(1, "direct", DIRECT));
+    let token = general(&[(&ec, EC), (&other, EC)]);
+    let flat = flattened(&ec, EC);
+    let set = |token: &Value, name: &str, value: Value| with(token, |it| it[name] = value);
+    let without = |token: &Value, name: &str| with(token, |it| drop_member(it, name));
+    let in_first = |name: &str, value: Value| with(&token, |it| it["recipients"][0][name] = value);
+    let one_direct = {
+        let jwe = JweBuilder::new(ENC).to(&direct, DIRECT);
+        serde_json::from_str(&jwe.encrypt(Serialization::General, b"content").unwrap()).unwrap()
+    };
+    for good in [&token, &flat, &one_direct] {
+        assert_eq!(code(world.decrypt(Profile::Strict, good)), "done", "{good}");
+    }
+    let mut cases = vec![
+        ("recipients and header", set(&token, "header", json!({}))),
+        ("recipients and encrypted_key", set(&token, "encrypted_key", "AAAA".into())),
+        ("no recipients", set(&token, "recipients", json!([]))),
+        ("recipients as an object", set(&token, "recipients", json!({}))),
+        ("a recipient that is null", set(&token, "recipients", json!([null]))),
+        ("a recipient that is a list", set(&token, "recipients", json!([[]]))),
+        ("no ciphertext", without(&token, "ciphertext")),
+        ("an empty protected header", set(&token, "protected", "".into())),
+        ("a protected header that is an object", set(&token, "protected", json!({}))),
+        ("a protected header that is no object", set(&token, "protected", "W10".into())),
+        ("an empty aad", set(&token, "aad", "".into())),
+        ("aad that is not base64url", set(&token, "aad", "a+b/".into())),
+        ("aad in non-canonical base64url", set(&token, "aad", "YWF".into())),
+        ("an empty iv", set(&token, "iv", "".into())),
+        ("an iv that is a number", set(&token, "iv", 1.into())),
+        ("an empty tag", set(&token, "tag", "".into())),
+        ("a tag that is null", set(&token, "tag", Value::Null)),
+        ("a ciphertext that is a list", set(&token, "ciphertext", json!([]))),
+        ("a padded ciphertext", set(&token, "ciphertext", "AAA=".into())),
+        ("unprotected as text", set(&token, "unprotected", "e30".into())),
+        ("unprotected as null", set(&token, "unprotected", Value::Null)),
+        ("a header as text", in_first("header", "e30".into())),
+        ("an empty encrypted key", in_first("encrypted_key", "".into())),
+        ("an encrypted key that is not base64url", in_first("encrypted_key", "=".into())),
+        ("a recipient without alg", in_first("header", json!({ "kid": "ec" }))),
+        ("enc twice", set(&token, "unprotected", json!({ "enc": "A256GCM" }))),
+        ("kid in two parts", set(&token, "unprotected", json!({ "kid": "ec" }))),
+        (
+            "crit that is not protected",
+            set(&token, "unprotected", json!({ "crit": ["x"], "x": 1 })),
+        ),
+        ("zip that is not protected", set(&token, "unprotected", json!({ "zip": "DEF" }))),
+        ("a kid that is a number", in_first("header", json!({ "alg": "ECDH-ES", "kid": 1 }))),
+        ("a payload too", set(&token, "payload", "AAAA".into())),
+        ("a signature too", set(&flat, "signature", "AAAA".into())),
+        ("signatures too", set(&token, "signatures", json!([]))),
+        ("ECDH-ES beside another", {
+            with(&token, |it| it["recipients"][1]["header"]["alg"] = "ECDH-ES".into())
+        }),
+        ("dir beside another", {
+            with(&token, |it| it["recipients"][1]["header"] = json!({ "alg": "dir" }))
+        }),
+    ];
+    let one = token["recipients"][0].clone();
+    cases.push(("33 recipients", set(&token, "recipients", vec![one.clone(); 33].into())));
+    cases.push(("1,000 recipients", set(&token, "recipients", vec![one; 1000].into())));
+    let long = "x".repeat(20_000);
+    cases.push(("a long unprotected header", set(&token, "unprotected", json!({ "x": long }))));
+    for profile in [Profile::Strict, Profile::All] {
+        for (what, token) in &cases {
+            let outcome = world.decrypt(profile, token);
+            assert_eq!(code(outcome), "malformed", "{what}");
+        }
+    }
+    // What is not one JSON object at all, or says something twice.
+    let text = token.to_string();
+    let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+    let texts = [
+        format!("{text}{text}"),
+        format!("{text}."),
+        text.replacen('{', r#"{"tag":"AAAA","#, 1),
+        text.replacen('{', r#"{"\u0074ag":"AAAA","#, 1),
+        text.replacen('{', r#"{"x":{"a":1,"\u0061":2},"#, 1),
+        text.replacen(r#"{"alg""#, r#"{"alg":"ECDH-ES+A256KW","alg""#, 1),
+        text.replacen('{', &format!(r#"{{"x":{deep},"#), 1),
+        text.replacen('{', r#"{"x":"\ud800","#, 1),
+        text.replacen('{', r#"{"x":01,"#, 1),
+        text[..text.len() - 1].to_owned(),
+        format!("\u{feff}{text}"),
+        "{}".to_owned(),
+        "{".repeat(1_000_000),
+        format!("{{\"recipients\":{}", "[".repeat(1_000_000)),
+    ];
+    let engine = world.engine(Profile::All);
+    for text in texts {
+        let shown = text.get(..60).unwrap_or(&text);
+        assert_eq!(code(engine.decrypt(text.as_bytes(), None)), "malformed", "{shown}");
+    }
+    let mut latin = text.clone().into_bytes();
+    latin.insert(1, 0xe9);
+    assert_eq!(code(engine.decrypt(&latin, None)), "malformed");
+}
+
+/// RFC 7516 section 7.2: "Additional members can be present [...]; if not understood by
+/// implementations encountering them, they MUST be ignored"; and RFC 8259 white space.
+#[test]
+fn what_is_not_understood_is_ignored() {
+    let world = World::new();
+    let ec = recipient(&world.generate(0, "ec", EC));
+    let token = general(&[(&ec, EC)]);
+    let extended = with(&token, |it| {
+        it["x"] = json!({ "protected": 1, "y": [null, true, 1.5, "text", { "z": [] }] });
+        it["recipients"][0]["x"] = json!([1, 2]);
+        it["unprotected"] = json!({ "x": "é" });
+    });
+    let opened = world.decrypt(Profile::Strict, &extended).unwrap();
+    assert_eq!(opened.plaintext.as_bytes(), b"content");
+    assert_eq!(opened.unprotected["x"], "é");
+    let spaced = format!(" \r\n\t{}\n", serde_json::to_string_pretty(&token).unwrap());
+    assert_eq!(code(world.engine(Profile::Strict).decrypt(spaced.as_bytes(), None)), "done");
+    // Escapes are another way to write the same text.
+    let escaped = token.to_string().replacen(r#""iv":""#, r#""\u0069v":""#, 1);
+    let tag = token["tag"].as_str().unwrap();
+    let written: String = tag.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped = escaped.replacen(tag, &written, 1);
+    assert_eq!(code(world.engine(Profile::Strict).decrypt(escaped.as_bytes(), None)), "done");
+}
+
+/// Only protected members are believed, but for what leads to a recipient's key.
+#[test]
+fn strict_believes_no_shared_unprotected_header() {
+    let world = World::new();
+    let ec = recipient(&world.generate(0, "ec", EC));
+    let token = flattened(&ec, EC);
+    assert_eq!(code(world.decrypt(Profile::Strict, &token)), "done");
+    // alg, kid and epk moved to where everyone shares them: RFC 7516 allows it, strict does not.
+    let shared = with(&token, |it| {
+        it["unprotected"] = it["header"].take();
+        drop_member(it, "header");
+    });
+    let error = world.decrypt(Profile::Strict, &shared).unwrap_err();
+    assert_eq!(error.code(), "policy");
+    assert!(error.to_string().contains("must be protected"), "{error}");
+    let opened = world.decrypt(Profile::All, &shared).unwrap();
+    assert_eq!(opened.unprotected["alg"], "ECDH-ES+A256KW");
+    let kid_only = with(&token, |it| {
+        let kid = it["header"]["kid"].take();
+        drop_member(&mut it["header"], "kid");
+        it["unprotected"] = json!({ "kid": kid });
+    });
+    assert_eq!(code(world.decrypt(Profile::Strict, &kid_only)), "policy");
+    assert_eq!(code(world.decrypt(Profile::All, &kid_only)), "done");
+
+    // enc that nobody protects: the whole protected header gone, sealed so by the sender.
+    let sent = with(&token, |it| {
+        drop_member(it, "protected");
+        it["header"]["enc"] = "A256GCM".into();
+    });
+    assert_eq!(code(world.decrypt(Profile::Strict, &sent)), "policy");
+    assert_eq!(code(world.decrypt(Profile::All, &sent)), "decryption_failed");
+
+    // Keys that a header brings along are refused in every part.
+    let parts = |name: &str| {
+        [
+            with(&token, |it| it["unprotected"] = json!({ name: "x" })),
+            with(&token, |it| it["header"][name] = "x".into()),
+        ]
+    };
+    for name in ["jwk", "jku", "x5u", "x5c"] {
+        for token in parts(name) {
+            assert_eq!(code(world.decrypt(Profile::Strict, &token)), "policy", "{name}");
+            assert_eq!(code(world.decrypt(Profile::All, &token)), "done", "{name}");
+        }
+    }
+    let rules = Policy::of(Profile::Strict).text();
+    assert!(rules.contains("JWE unprotected headers: enc must be protected"), "{rules}");
+}
+
+#[test]
+fn what_was_changed_on_the_way_does_not_open() {
+    let world = World::new();
+    let ec = recipient(&world.generate(0, "ec", EC));
+    let token = general(&[(&ec, EC)]);
+    let cases = [
+        ("aad", with(&token, |it| it["aad"] = "AAAA".into())),
+        ("no aad", with(&token, |it| drop_member(it, "aad"))),
+        (
+            "aad put into the header",
+            with(&token, |it| {
+                let joined =
+                    [it["protected"].as_str().unwrap(), it["aad"].as_str().unwrap()].join("");
+                it["protected"] = joined.into();
+                drop_member(it, "aad");
+            }),
+        ),
+        ("iv", with(&token, |it| it["iv"] = "AAAAAAAAAAAAAAAA".into())),
+        ("no iv", with(&token, |it| drop_member(it, "iv"))),
+        ("tag", with(&token, |it| it["tag"] = "AAAAAAAAAAAAAAAAAAAAAA".into())),
+        ("no tag", with(&token, |it| drop_member(it, "tag"))),
+        ("ciphertext", with(&token, |it| it["ciphertext"] = "AAAA".into())),
+        (
+            "encrypted key",
+            with(&token, |it| {
+                it["recipients"][0]["encrypted_key"] = "AAAA".into();
+            }),
+        ),
+        (
+            "no encrypted key",
+            with(&token, |it| drop_member(&mut it["recipients"][0], "encrypted_key")),
+        ),
+        (
+            "protected header",
+            with(&token, |it| {
+                let protected = it["protected"].as_str().unwrap();
+                let members = base64url::decode(protected.as_bytes()).unwrap();
+                let mut members: Value = serde_json::from_slice(&members).unwrap();
+                members["x"] = 1.into();
+                it["protected"] = base64url::encode(members.to_string().as_bytes()).into();
+            }),
+        ),
+    ];
+    for (what, token) in cases {
+        let outcome = world.decrypt(Profile::Strict, &token);
+        let expected =
+            if what == "aad put into the header" { "malformed" } else { "decryption_failed" };
+        assert_eq!(code(outcome), expected, "{what}");
+    }
+    // A stray encrypted key of a direct agreement is found like any other fault.
+    let direct = recipient(&world.generate(0, "direct", DIRECT));
+    let jwe = JweBuilder::new(ENC).to(&direct, DIRECT);
+    let good = jwe.encrypt(Serialization::Flattened, b"content").unwrap();
+    let good: Value = serde_json::from_str(&good).unwrap();
+    assert_eq!(code(world.decrypt(Profile::Strict, &good)), "done");
+    let stray = with(&good, |it| it["encrypted_key"] = "AAAA".into());
+    assert_eq!(code(world.decrypt(Profile::Strict, &stray)), "decryption_failed");
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused() {
+    let ec_jwk = stranger("ec", EC);
+    let (ec, direct) = (recipient(&ec_jwk), recipient(&stranger("direct", DIRECT)));
+    let rsa = recipient(&stranger("rsa", RSA));
+    let one = || JweBuilder::new(ENC).to(&ec, EC);
+    let (compact, flat) = (Serialization::Compact, Serialization::Flattened);
+    let all = Serialization::General;
+    let many = (0..=MAX_RECIPIENTS).fold(JweBuilder::new(ENC), |jwe, _| jwe.to(&ec, EC));
+    let cases = [
+        ("nobody", JweBuilder::new(ENC), all, "usage"),
+        ("too many", many, all, "usage"),
+        ("two in compact", one().to(&rsa, RSA), compact, "usage"),
+        ("two in flattened", one().to(&rsa, RSA), flat, "usage"),
+        ("a direct key for two", one().to(&direct, DIRECT), all, "usage"),
+        ("aad in compact", one().aad(b"x"), compact, "usage"),
+        ("unprotected in compact", one().unprotected("x", 1), compact, "usage"),
+        ("another alg than the key's", JweBuilder::new(ENC).to(&ec, DIRECT), all, "policy"),
+        ("parties for RSA", JweBuilder::new(ENC).to(&rsa, RSA).parties(b"a", b"b"), all, "usage"),
+        ("alg", one().protected("alg", "dir"), all, "usage"),
+        ("enc", one().protected("enc", "A128GCM"), flat, "usage"),
+        ("zip", one().protected("zip", "DEF"), flat, "usage"),
+        ("crit", one().protected("crit", json!(["x"])), flat, "usage"),
+        ("epk", one().unprotected("epk", json!({})), flat, "usage"),
+        ("typ where nobody believes it", one().unprotected("typ", "x"), flat, "usage"),
+        ("typ as a number", one().protected("typ", 1), flat, "usage"),
+        ("twice", one().protected("x", 1).unprotected("x", 1), flat, "usage"),
+        ("twice protected", one().protected("x", 1).protected("x", 1), flat, "usage"),
+        ("long", one().protected("x", "x".repeat(20_000)), flat, "usage"),
+        ("long and unprotected", one().unprotected("x", "x".repeat(20_000)), flat, "usage"),
+    ];
+    for (what, jwe, serialization, expected) in cases {
+        assert_eq!(code(jwe.encrypt(serialization, b"x")), expected, "{what}");
+    }
+    let policy = Policy::of(Profile::All);
+    let keys = [recipient(&ec_jwk)];
+    let strangers = [recipient(&stranger("rsa", RSA))];
+    let options = EncryptOptions { serialization: all, alg: Some(DIRECT), ..Default::default() };
+    let both: [&[Recipient]; 2] = [&keys, &strangers];
+    let outcome = hsm_jose::engine::encrypt_to_all(&policy, &both, &options, b"x");
+    assert_eq!(code(outcome), "policy");
+}
+
+/// With one recipient everything is protected, in every serialization.
+#[test]
+fn one_recipient_has_a_protected_header_only() {
+    let world = World::new();
+    let ec = recipient(&world.generate(0, "ec", EC));
+    let jwe = JweBuilder::new(ENC).to(&ec, EC).protected("cty", "x").parties(b"us", b"them");
+    for serialization in [Serialization::Flattened, Serialization::General] {
+        let token = jwe.encrypt(serialization, b"").unwrap();
+        let json: Value = serde_json::from_str(&token).unwrap();
+        assert!(json.get("header").is_none() && json.get("unprotected").is_none());
+        assert!(json.pointer("/recipients/0/header").is_none());
+        assert_eq!(
+            json["ciphertext"], "",
+            "an empty content has an empty ciphertext, and it is there"
+        );
+        let opened = world.engine(Profile::Strict).decrypt(token.as_bytes(), None).unwrap();
+        let names: Vec<_> = opened.header.members().keys().map(String::as_str).collect();
+        assert_eq!(names, ["alg", "apu", "apv", "cty", "enc", "epk", "kid"]);
+        assert!(opened.unprotected.is_empty() && opened.aad.is_empty());
+        assert_eq!(opened.plaintext.as_bytes(), b"");
+    }
+}
+
+#[test]
+fn tokens_are_split_and_joined_without_loss() {
+    let world = World::new();
+    let rsa = recipient(&world.generate(0, "rsa", RSA));
+    let ec = recipient(&world.generate(1, "ec", EC));
+    let parse = |token: &str| {
+        let jwe = Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        let serialization = jwe.serialization();
+        (jwe.write(serialization).unwrap(), serialization)
+    };
+    let engine = world.engine(Profile::Strict);
+    let (compact, flat) = (Serialization::Compact, Serialization::Flattened);
+    let all = Serialization::General;
+
+    let token = JweBuilder::new(ENC).to(&ec, EC).encrypt(compact, b"content").unwrap();
+    let jwe = Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    for serialization in [flat, all] {
+        let written = jwe.write(serialization).unwrap();
+        assert_eq!(parse(&written), (written.clone(), serialization));
+        assert_eq!(code(engine.decrypt(written.as_bytes(), None)), "done");
+        let back = Jwe::parse(written.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        assert_eq!(back.write(compact).unwrap(), token);
+    }
+
+    let token = general(&[(&rsa, RSA), (&ec, EC)]).to_string();
+    let jwe = Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    assert_eq!(jwe.recipient_count(), 2);
+    for serialization in [compact, flat] {
+        assert_eq!(code(jwe.write(serialization)), "usage");
+    }
+    let parts: Vec<_> = jwe.split().iter().map(|it| it.write(flat).unwrap()).collect();
+    for (part, key) in parts.iter().zip(["rsa", "ec"]) {
+        assert_eq!(engine.decrypt(part.as_bytes(), None).unwrap().key, key);
+    }
+    let parsed = || parts.iter().map(|part| Jwe::parse(part.as_bytes(), MAX_TOKEN_LEN).unwrap());
+    let joined = Jwe::join(parsed().collect()).unwrap().write(all).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), general_of(&token));
+    // aad has no place in a compact token, and neither has a recipient's own header.
+    assert_eq!(code(parsed().next().unwrap().write(compact)), "usage");
+
+    let other = general(&[(&rsa, RSA), (&ec, EC)]).to_string();
+    let other = Jwe::parse(other.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    let mixed = vec![parsed().next().unwrap(), other.split().remove(1)];
+    assert_eq!(code(Jwe::join(mixed)), "usage");
+    assert_eq!(code(Jwe::join(Vec::new())), "usage");
+    let many = vec![parsed().next().unwrap(); MAX_RECIPIENTS + 1];
+    assert_eq!(code(Jwe::join(many)), "malformed");
+    let direct = recipient(&stranger("direct", DIRECT));
+    let direct = JweBuilder::new(ENC).to(&direct, DIRECT).encrypt(flat, b"x").unwrap();
+    let direct = Jwe::parse(direct.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    assert_eq!(code(Jwe::join(vec![direct.clone(), direct])), "malformed");
+    let bad = r#"{"ciphertext":"A","protected":"e30"}"#;
+    assert_eq!(code(Jwe::parse(bad.as_bytes(), 100).unwrap().write(all)), "malformed");
+}
+
+fn general_of(token: &str) -> Value {
+    serde_json::from_str(token).unwrap()
+}
+
+#[test]
+fn a_token_is_shown_and_explained_without_its_content() {
+    let rsa = recipient(&stranger("rsa", RSA));
+    let ec = recipient(&stranger("ec", EC));
+    let token = general(&[(&rsa, RSA), (&ec, EC)]);
+    let token = with(&token, |it| it["unprotected"] = json!({ "x": "y" }));
+    let found = inspect(token.to_string().as_bytes()).unwrap();
+    assert_eq!((found.kind, found.serialization), ("JWE", "general"));
+    assert_eq!(found.header["enc"], "A256GCM");
+    assert_eq!(found.unprotected["x"], "y");
+    assert_eq!(found.recipients.len(), 2);
+    assert_eq!(found.recipients[0].header["kid"], "rsa");
+    assert_eq!(found.recipients[1].encrypted_key_len, 40);
+    assert_eq!(found.part_lens, [("iv", 12), ("ciphertext", 7), ("tag", 16), ("aad", 3)]);
+
+    let policy = Policy::of(Profile::Strict);
+    let said = explain_outside(&policy, token.to_string().as_bytes());
+    assert!(said.accepted, "{said:?}");
+    let text = said.steps.join("\n");
+    assert!(text.contains("recipient 0: alg RSA-OAEP-256 allowed"), "{text}");
+    assert!(text.contains("recipient 1: alg ECDH-ES+A256KW allowed"), "{text}");
+    let refused = with(&token, |it| it["recipients"][0]["header"]["alg"] = "RSA1_5".into());
+    let said = explain_outside(&policy, refused.to_string().as_bytes());
+    assert!(said.accepted && said.steps.join("\n").contains("passed over"), "{said:?}");
+    let shared = with(&token, |it| it["unprotected"] = json!({ "jku": "https://x.example" }));
+    let said = explain_outside(&policy, shared.to_string().as_bytes());
+    assert!(!said.accepted && said.steps.join("\n").contains("jku"), "{said:?}");
+}
+
+#[test]
+fn size_is_bounded_before_parsing() {
+    let rules = Policy::of(Profile::All).jwe;
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(MAX_TOKEN_LEN));
+    let error = JweToken::parse(long.as_bytes(), &rules).unwrap_err();
+    assert!(error.to_string().contains("at most"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is in a JSON text, reading it ends, and what is taken can be written again.
+    #[test]
+    fn any_change_of_a_token_is_read_or_refused(place: prop::sample::Index, byte: u8) {
+        let token = br#"{"protected":"eyJlbmMiOiJBMjU2R0NNIn0","recipients":[{"header":{"alg":"A128KW","kid":"7"},"encrypted_key":"AAAA"}],"aad":"AAAA","iv":"AAAA","ciphertext":"","tag":"AAAA","x":[1,{"y":null}]}"#;
+        let mut changed = token.to_vec();
+        changed[place.index(token.len())] = byte;
+        if let Ok(jwe) = Jwe::parse(&changed, MAX_TOKEN_LEN)
+            && let Ok(written) = jwe.write(Serialization::General)
+        {
+            let again = Jwe::parse(written.as_bytes(), MAX_TOKEN_LEN).unwrap();
+            prop_assert_eq!(again.write(Serialization::General).unwrap(), written);
+        }
+    }
+}
