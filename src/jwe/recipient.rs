@@ -1,6 +1,7 @@
 //! Whom a content is encrypted to: public-key work, all of it on the host.
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::agreement_info;
 use crate::backend::HostCek;
@@ -147,14 +148,16 @@ pub fn choose<'r>(
     Err(refusal.unwrap_or_else(unfit))
 }
 
-/// Agrees with a fresh ephemeral key; returns the derived key and the members that the recipient
-/// needs.
+/// A derived key, and the header members that let the recipient derive it too.
+type Derived = (Zeroizing<Vec<u8>>, Map<String, Value>);
+
+/// Agrees with a fresh ephemeral key.
 fn derive(
     peer: &PublicPoint,
     alg: KeyManagement,
     enc: ContentEncryption,
     PartyInfo { apu, apv }: PartyInfo<'_>,
-) -> Result<(zeroize::Zeroizing<Vec<u8>>, Map<String, Value>)> {
+) -> Result<Derived> {
     let (epk, z) = ecdh::agree_ephemeral(peer).map_err(bad_key)?;
     let mut members = Map::new();
     members.insert("epk".into(), Value::Object(epk.to_members()));
