@@ -10,6 +10,9 @@ use hsm_jose::engine::Engine;
 use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{PublicJwk, PublicKey};
+use hsm_jose::jose::serialization::Serialization;
+use hsm_jose::jwe::{JweBuilder, Recipient};
+use serde_json::Value;
 
 mod common;
 #[path = "common/faulty.rs"]
@@ -150,6 +153,115 @@ fn every_bad_token_gets_one_answer_and_one_list_of_calls() {
         // Nothing of a failure stays behind.
         assert!(place.run(&["decrypt"], good.as_bytes()).status.success(), "{alg}");
     }
+}
+
+/// One token for two of our keys: whichever recipient is bad, and whatever else is, the answer and the
+/// calls are the same, and each key is asked once.
+#[test]
+fn a_token_for_two_keys_fails_alike_whichever_recipient_is_bad() {
+    let place = Place::watched();
+    let rsa = place.generate("rsa", "RSA-OAEP-256");
+    let ec = place.generate("ec", "ECDH-ES+A256KW");
+    let recipients = [rsa, ec].map(|jwk| Recipient::new(jwk).expect("a recipient"));
+    let good = JweBuilder::new(ContentEncryption::A256Gcm)
+        .to(&recipients[0], KeyManagement::RsaOaep256)
+        .to(&recipients[1], KeyManagement::EcdhEsA256Kw)
+        .aad(b"aad")
+        .encrypt(Serialization::General, b"plaintext")
+        .expect("a token");
+    let good: Value = serde_json::from_str(&good).expect("JSON");
+    place.faulty.set(&[]);
+    let opened = place.json(&["decrypt"], good.to_string().as_bytes());
+    assert_eq!(opened["plaintext"], base64url::encode(b"plaintext"));
+    assert_eq!((&opened["recipient"], &opened["recipients"]), (&0.into(), &2.into()));
+    let count = |calls: &[String], name: &str| calls.iter().filter(|call| *call == name).count();
+    let calls = place.faulty.calls();
+    let of_good = ["C_Decrypt", "C_DeriveKey"].map(|name| count(&calls, name));
+
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut token = good.clone();
+        change(&mut token);
+        token.to_string()
+    };
+    let bytes = |token: &Value, pointer: &str| {
+        let text = token.pointer(pointer).and_then(Value::as_str).expect(pointer);
+        base64url::decode(text.as_bytes()).expect("base64url")
+    };
+    let set = |token: &mut Value, pointer: &str, bytes: &[u8]| {
+        *token.pointer_mut(pointer).expect(pointer) = base64url::encode(bytes).into();
+    };
+    const KEYS: [&str; 2] = ["/recipients/0/encrypted_key", "/recipients/1/encrypted_key"];
+    let flip = |token: &mut Value, pointer: &str| {
+        let mut changed = bytes(token, pointer);
+        changed[0] ^= 1;
+        set(token, pointer, &changed);
+    };
+    let shorten = |token: &mut Value, pointer: &str| {
+        let shorter = bytes(token, pointer);
+        set(token, pointer, &shorter[..shorter.len() - 1]);
+    };
+    // One bad recipient alone: the other's key opens it, and both were asked.
+    for (place_of_bad, key) in KEYS.iter().enumerate() {
+        place.faulty.forget();
+        let token = with(&|it| flip(it, key));
+        let opened = place.json(&["decrypt"], token.as_bytes());
+        assert_eq!(opened["recipient"], Value::from(1 - place_of_bad));
+        let calls = place.faulty.calls();
+        assert_eq!(["C_Decrypt", "C_DeriveKey"].map(|name| count(&calls, name)), of_good);
+    }
+    let bad = [
+        ("tag", with(&|it| flip(it, "/tag"))),
+        ("iv", with(&|it| flip(it, "/iv"))),
+        ("aad", with(&|it| flip(it, "/aad"))),
+        ("ciphertext", with(&|it| flip(it, "/ciphertext"))),
+        ("short tag", with(&|it| shorten(it, "/tag"))),
+        ("both keys", with(&|it| KEYS.iter().for_each(|key| flip(it, key)))),
+        ("both keys short", with(&|it| KEYS.iter().for_each(|key| shorten(it, key)))),
+        (
+            "the first key and the tag",
+            with(&|it| [KEYS[0], "/tag"].iter().for_each(|x| flip(it, x))),
+        ),
+        (
+            "the second key and the tag",
+            with(&|it| [KEYS[1], "/tag"].iter().for_each(|x| flip(it, x))),
+        ),
+        ("the first key short, and the tag", {
+            with(&|it| {
+                shorten(it, KEYS[0]);
+                flip(it, "/tag");
+            })
+        }),
+        ("the first key of another length, the second gone", {
+            with(&|it| {
+                set(it, KEYS[0], &[0x41; 5000]);
+                it["recipients"][1].as_object_mut().expect("one").remove("encrypted_key");
+            })
+        }),
+    ];
+    let mut first: Option<Answer> = None;
+    for (what, token) in bad {
+        let found = answer(&place, &token);
+        let first = first.get_or_insert_with(|| found.clone());
+        assert_eq!(first.0, found.0, "{what}");
+        assert_eq!(first.1, found.1, "{what}");
+    }
+    let ((status, code, message), calls) = first.expect("cases");
+    assert_eq!((status, &*code, &*message), (3, "decryption_failed", "decryption failed"));
+    assert_eq!(["C_Decrypt", "C_DeriveKey"].map(|name| count(&calls, name)), of_good);
+    // Refused by its form or by policy: no module is loaded.
+    place.faulty.forget();
+    let refused = [
+        with(&|it| it["recipients"] = vec![it["recipients"][0].clone(); 5].into()),
+        with(&|it| it["recipients"] = vec![it["recipients"][0].clone(); 1000].into()),
+        with(&|it| it["recipients"][1]["header"]["alg"] = "ECDH-ES".into()),
+        with(&|it| it["unprotected"] = serde_json::json!({ "zip": "DEF" })),
+        with(&|it| it["recipients"][0]["header"]["enc"] = "A256GCM".into()),
+    ];
+    for token in refused {
+        let (status, code, message) = place.json_refusal(&["decrypt"], token.as_bytes());
+        assert!(status == 3 && (code == "policy" || code == "malformed"), "{code}: {message}");
+    }
+    assert_eq!(place.faulty.calls(), Vec::<String>::new());
 }
 
 /// A stranger cannot make the device work on more than can be right: one byte over the modulus is
