@@ -417,7 +417,7 @@ fn production_refuses_what_has_no_custody() {
     assert_eq!((status, &*code), (2, "config"), "{message}");
 }
 
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &["key", "generate"],
     &["key", "adopt"],
     &["key", "import"],
@@ -432,6 +432,7 @@ const COMMANDS: [&[&str]; 19] = [
     &["seal"],
     &["open"],
     &["inspect"],
+    &["convert"],
     &["doctor"],
     &["bench"],
     &["config", "check"],
@@ -463,7 +464,7 @@ fn every_command_answers_in_json() {
     let jws = jws.trim_matches('"');
     let jwe = place.json(&["encrypt", "--to", &jwk], b"text")["jwe"].to_string();
     let jwe = jwe.trim_matches('"');
-    let cases: [(&[&str], &[u8], &str); 13] = [
+    let cases: [(&[&str], &[u8], &str); 14] = [
         (&["key", "list"], b"", "keys"),
         (&["key", "show", "sig"], b"", "key"),
         (&["key", "generate", "sig", "--alg", "ES256", "--if-absent"], b"", "jwk"),
@@ -474,6 +475,7 @@ fn every_command_answers_in_json() {
         (&["seal", "--context", "id_token", "--to", &jwk], b"{}", "token"),
         (&["open", "--context", "id_token"], token.as_bytes(), "claims"),
         (&["inspect"], token.as_bytes(), "header"),
+        (&["convert", "--format", "general"], token.as_bytes(), "tokens"),
         (&["config", "check"], b"", "good"),
         (&["policy", "explain"], b"", "rules"),
         (&["policy", "explain", "--context", "id_token"], b"", "rules"),

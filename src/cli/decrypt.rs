@@ -27,6 +27,8 @@ impl Args {
         let token = input::read_token(self.file.as_deref())?;
         let engine = Engine::without_contexts(&setup.config)?;
         let decrypted = engine.decrypt(&token, self.key.as_deref())?;
+        // Both can be long: no more of them at once than it takes.
+        drop(token);
         let plaintext = decrypted.plaintext.as_bytes();
         let json = json!({
             "plaintext": base64url::encode(plaintext),
@@ -45,8 +47,8 @@ impl Args {
             },
         });
         let mut report = Report::new("", json);
-        report.text = Zeroizing::new(plaintext.to_vec());
         report.notes.extend(key::step_on_host(&decrypted.support));
+        report.text = Zeroizing::new(decrypted.plaintext.into_bytes());
         Ok(report)
     }
 }
