@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -244,13 +243,11 @@ impl<'de> Visitor<'de> for Reader {
             Want::Member(_) => return Err(self.wrong()),
         };
         let depth = deeper(self.depth)?;
-        let (mut names, mut members) = (HashSet::new(), Members::default());
+        // Names that nobody knows are compared at the end: sorting takes no more memory than they do.
+        let (mut unknown, mut members) = (Vec::new(), Members::default());
         while let Some(name) = access.next_key_seed(Name)? {
-            let known = shape.iter().find(|(known, _)| *known == name);
-            if !names.insert(name) {
-                return Err(de::Error::custom("duplicate member"));
-            }
-            match known {
+            match shape.iter().find(|(known, _)| *known == name) {
+                Some((name, _)) if members.has(name) => return Err(duplicate()),
                 Some((name, Kind::Stray)) => {
                     let stray = Self { want: Want::Member(Kind::Stray), name, depth };
                     return Err(stray.wrong());
@@ -265,10 +262,15 @@ impl<'de> Visitor<'de> for Reader {
                     members.found.push((*name, access.next_value_seed(reader)?));
                 }
                 None => {
+                    unknown.push(name);
                     let reader = Self { want: Want::Anything, depth, ..self };
                     access.next_value_seed(reader)?;
                 }
             }
+        }
+        unknown.sort_unstable();
+        if unknown.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(duplicate());
         }
         match self.want {
             Want::Object(_) => Ok(Found::Object(members)),
@@ -305,6 +307,10 @@ impl<'de> Visitor<'de> for Name {
     fn visit_str<E>(self, name: &str) -> std::result::Result<Cow<'de, str>, E> {
         Ok(Cow::Owned(name.to_owned()))
     }
+}
+
+fn duplicate<E: de::Error>() -> E {
+    E::custom("duplicate member")
 }
 
 fn malformed(what: impl fmt::Display) -> Error {
