@@ -17,6 +17,33 @@ use crate::jose::serialization::{Jwe, JweRecipient, MAX_RECIPIENTS, Serializatio
 ///
 /// With one recipient, all of its header is protected. With several, each has its `alg`, `kid` and
 /// what its key management needs in a header of its own, and the rest is protected.
+///
+/// ```
+/// use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
+/// use hsm_jose::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+/// use hsm_jose::jwe::{JweBuilder, Recipient};
+/// # use hsm_jose::jose::jwk::PublicJwk;
+/// # fn jwk(kid: &str) -> PublicJwk {
+/// #     let members = r#"{"kty":"EC","crv":"P-256","kid":"KID",
+/// #         "x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+/// #         "y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck"}"#;
+/// #     PublicJwk::parse(members.replace("KID", kid).as_bytes()).unwrap()
+/// # }
+///
+/// # fn main() -> hsm_jose::Result<()> {
+/// let (a, b) = (Recipient::new(jwk("a"))?, Recipient::new(jwk("b"))?);
+/// let token = JweBuilder::new(ContentEncryption::A256Gcm)
+///     .to(&a, KeyManagement::EcdhEsA256Kw)
+///     .to(&b, KeyManagement::EcdhEsA256Kw)
+///     .protected("cty", "text/plain")
+///     .aad(b"seen by everyone")
+///     .encrypt(Serialization::General, b"seen by both")?;
+///
+/// let jwe = Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN)?;
+/// assert_eq!((jwe.serialization(), jwe.recipient_count()), (Serialization::General, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct JweBuilder<'a> {
     enc: ContentEncryption,

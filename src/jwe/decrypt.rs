@@ -11,6 +11,37 @@ use crate::keyring::MAX_CANDIDATES;
 use crate::secret::Plaintext;
 
 /// A recipient of the token, and a key that could be its.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicJwk;
+/// use hsm_jose::jose::serialization::Serialization;
+/// use hsm_jose::jwe::{self, Attempt, JweBuilder, JweToken, Recipient};
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// # fn main() -> hsm_jose::Result<()> {
+/// let alg = KeyManagement::EcdhEsA256Kw;
+/// let keystore = MemoryKeystore::new("memory");
+/// let spec = KeySpec {
+///     shape: KeyShape::Curve(Curve::P256),
+///     algs: vec![KeyAlgorithm::Unwrap(alg)],
+/// };
+/// let key = keystore.generate(&keystore.new_locator("enc")?, &spec)?;
+/// let public = key.info().public.clone().expect("a public half");
+/// let recipient = Recipient::new(PublicJwk::bare(public))?;
+/// let token = JweBuilder::new(ContentEncryption::A256Gcm)
+///     .to(&recipient, alg)
+///     .encrypt(Serialization::Flattened, b"content")?;
+///
+/// let token = JweToken::parse(token.as_bytes(), &Policy::of(Profile::Strict).jwe)?;
+/// let decrypted = jwe::decrypt(token, &[Attempt { recipient: 0, key: &*key }])?;
+/// assert_eq!(decrypted.plaintext.as_bytes(), b"content");
+/// assert!(decrypted.unprotected().is_empty() && decrypted.aad().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'k> {
     /// The recipient's place in [`JweToken::recipients`].

@@ -10,6 +10,17 @@ use crate::jose::serialization::{Jwe, Serialization, decode};
 use crate::policy::JweRules;
 
 /// A JWE that policy has let through: parsed once, its headers checked, no key touched yet.
+///
+/// ```
+/// use hsm_jose::Error;
+/// use hsm_jose::jwe::JweToken;
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// let rules = Policy::of(Profile::Strict).jwe;
+/// // {"alg":"RSA1_5","enc":"A256GCM"}
+/// let token = b"eyJhbGciOiJSU0ExXzUiLCJlbmMiOiJBMjU2R0NNIn0.AAAA.AAAA.AAAA.AAAA";
+/// assert!(matches!(JweToken::parse(token, &rules), Err(Error::Policy(_))));
+/// ```
 #[derive(Debug)]
 pub struct JweToken<'a> {
     /// The protected header: all that the content's tag vouches for. Where the token is in a JSON

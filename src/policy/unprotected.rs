@@ -9,6 +9,13 @@ use crate::error::{Error, Result};
 /// Whatever is chosen: `typ`, `cty` and `crit` count only where they are protected; `crit` and `zip`
 /// elsewhere are malformed (RFC 7516 sections 4.1.3 and 4.1.13); a member that policy refuses is
 /// refused in every part.
+///
+/// ```
+/// use hsm_jose::policy::{Policy, Profile, UnprotectedHeaders};
+///
+/// let rules = Policy::of(Profile::Strict).jwe;
+/// assert_eq!(rules.unprotected, UnprotectedHeaders::RecipientKey);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnprotectedHeaders {

@@ -34,6 +34,24 @@ const JWE: &Shape = &[
 const RECIPIENT: &Shape = &[("header", Kind::Header), ("encrypted_key", Kind::Text)];
 
 /// A JWE taken apart; nothing in it has been believed yet. Parts are base64url as received.
+///
+/// ```
+/// use hsm_jose::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+///
+/// # fn main() -> hsm_jose::Result<()> {
+/// // RFC 7516 appendix A.4, with another content.
+/// let token = br#"{"protected":"eyJlbmMiOiJBMTI4Q0JDLUhTMjU2In0","recipients":[
+///   {"header":{"alg":"RSA1_5","kid":"2011-04-29"},"encrypted_key":"UGhI"},
+///   {"header":{"alg":"A128KW","kid":"7"},"encrypted_key":"6KB7"}],
+///   "iv":"AxY8DCtDaGlsbGljb3RoZQ","ciphertext":"KDlT","tag":"Mz-VPPyU4RlcuYv1IwIvzw"}"#;
+/// let jwe = Jwe::parse(token, MAX_TOKEN_LEN)?;
+/// let each = jwe.split();
+/// assert!(each[1].write(Serialization::Flattened)?.contains(r#""kid":"7""#));
+/// assert_eq!(Jwe::join(each)?.recipient_count(), 2);
+/// assert!(jwe.write(Serialization::Compact).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Jwe<'a> {
     pub(crate) serialization: Serialization,

@@ -21,6 +21,13 @@ use crate::error::{Error, Result};
 pub const MAX_TOKEN_LEN: usize = 32 * 1024 * 1024;
 
 /// How a JWE or JWS is written.
+///
+/// ```
+/// use hsm_jose::jose::serialization::Serialization;
+///
+/// assert_eq!(Serialization::default(), Serialization::Compact);
+/// assert_eq!(Serialization::General.to_string(), "general");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serialization {
     /// Parts in base64url with dots between: one recipient or signature, everything protected.
@@ -33,6 +40,15 @@ pub enum Serialization {
 }
 
 /// What a token is, by its form.
+///
+/// ```
+/// use hsm_jose::jose::serialization::Kind;
+///
+/// let jws = br#"{"protected":"eyJhbGciOiJFUzI1NiJ9","payload":"e30","signature":"AAAA"}"#;
+/// assert_eq!(Kind::of(jws, 1000).unwrap(), Kind::Jws);
+/// assert_eq!(Kind::of(b"a.b.c.d.e", 1000).unwrap(), Kind::Jwe);
+/// assert!(Kind::of(b"{}", 1000).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Encrypted: five parts, or a member `ciphertext`.
