@@ -241,8 +241,9 @@ impl<'a> JweBuilder<'a> {
                 return usage(name, "is not a string");
             }
         }
-        let unprotected: Map<_, _> = self.unprotected.iter().cloned().collect();
-        if Value::Object(unprotected).to_string().len() > MAX_HEADER_LEN {
+        let lens =
+            self.unprotected.iter().map(|(name, value)| name.len() + value.to_string().len());
+        if lens.sum::<usize>() > MAX_HEADER_LEN {
             return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
         }
         Ok(())
