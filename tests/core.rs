@@ -15,7 +15,8 @@ use hsm_jose::jose::alg::{
 };
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
+use hsm_jose::jose::serialization::Serialization;
+use hsm_jose::jwe::{self, Attempt, Decrypted, JweBuilder, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, Opened, OuterKeys, explain};
 use hsm_jose::policy::{
@@ -423,6 +424,36 @@ fn a_nested_jwt_is_sealed_and_opened() {
     assert!(world.open_at(&token, NOW + 359).is_ok());
     assert_eq!(world.open_at(&token, NOW + 360).unwrap_err().code(), "claim");
     assert_eq!(world.open_at(&token, NOW - 61).unwrap_err().code(), "claim");
+}
+
+/// RFC 7519 section 5.3.
+#[test]
+fn claims_that_a_header_repeats_say_the_same_there() {
+    let world = world(Nesting::JweOfJws);
+    let inner = world.signed(
+        &format!(
+            r#"{{"iss":"https://issuer.example","aud":"https://rp.example","sub":"alice","exp":{}}}"#,
+            NOW + 100
+        ),
+        None,
+        None,
+    );
+    let recipient = Recipient::new(jwk(&world.decrypt, "enc-1")).unwrap();
+    let verdict = |name: &str, value: &str| {
+        let token = JweBuilder::new(ContentEncryption::A256Gcm)
+            .to(&recipient, KeyManagement::EcdhEsA256Kw)
+            .protected("cty", "JWT")
+            .protected(name, value)
+            .encrypt(Serialization::Compact, inner.as_bytes())
+            .unwrap();
+        world.verdict(&token)
+    };
+    assert_eq!(verdict("iss", "https://issuer.example"), "opened");
+    assert_eq!(verdict("aud", "https://rp.example"), "opened");
+    assert_eq!(verdict("sub", "alice"), "opened");
+    for (name, value) in [("iss", "https://other.example"), ("aud", ""), ("sub", "mallory")] {
+        assert_eq!(verdict(name, value), "claim", "{name}");
+    }
 }
 
 /// What CVE-2026-29000 and its kin are made of: encryption is no proof of origin.

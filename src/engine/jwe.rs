@@ -3,12 +3,12 @@
 use super::Engine;
 use serde_json::{Map, Value};
 
-use crate::backend::{CekPlacement, Support};
+use crate::backend::{CekPlacement, KeyShape, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
 use crate::jose::header::Header;
 use crate::jose::serialization::Serialization;
-use crate::jwe::{self, JweBuilder, JweToken, Recipient};
+use crate::jwe::{self, EphemeralKey, JweBuilder, JweToken, Recipient};
 use crate::policy::{AllowList, Policy};
 use crate::secret::Plaintext;
 
@@ -63,6 +63,26 @@ pub struct DecryptedContent {
 }
 
 impl Engine {
+    /// Makes a key for one answer in the memory of a device; see [`EphemeralKey`].
+    ///
+    /// # Errors
+    /// [`Error::Policy`] for an `alg` that policy does not allow; else as
+    /// [`Keystores::open`](crate::keystores::Keystores::open) and [`EphemeralKey::generate`].
+    pub fn ephemeral_key(
+        &self,
+        keystore: &str,
+        alg: KeyManagement,
+        shape: KeyShape,
+    ) -> Result<EphemeralKey> {
+        if !self.policy.allows(KeyAlgorithm::Unwrap(alg)) {
+            return Err(Error::Policy(format!(
+                "alg {alg} is not allowed here; allowed: {}",
+                self.policy.jwe.algs
+            )));
+        }
+        EphemeralKey::generate(&*self.keystores().open(keystore)?, alg, shape)
+    }
+
     /// Encrypts to the first of the recipient's keys that policy's order of algorithms finds.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::jose::jwk::JwkSet;
-use crate::jwe::Recipient;
+use crate::jwe::{EphemeralKey, Once, Recipient};
 use crate::jws::TrustedKeys;
 use crate::jwt::{self, Claims, Clock, Opened, SystemClock};
 use crate::keyring::Keyring;
@@ -158,6 +158,16 @@ impl Engine {
     /// As [`jwt::open`]; [`Error::BudgetSpent`], before any device is asked.
     pub fn open_from(&self, peer: &str, context: &str, token: &[u8]) -> Result<Opened> {
         self.open_of(context, token, Some(peer))
+    }
+
+    /// As [`Engine::open`], with a key that was made for this one token: it is used instead of the
+    /// keys that the context names, and is gone afterwards.
+    ///
+    /// # Errors
+    /// As [`jwt::open`]; [`Error::KeyNotFound`] if the token is for another key.
+    pub fn open_once(&self, context: &str, token: &[u8], key: EphemeralKey) -> Result<Opened> {
+        let ServedContext { context, trusted } = self.served_context(context)?;
+        jwt::open(context, token, &Once::new(key), trusted, self.clock.now())
     }
 
     /// Returns what the failure budget has counted since the engine was made.

@@ -3,6 +3,7 @@
 mod builder;
 mod decrypt;
 mod encrypt;
+mod ephemeral;
 mod recipient;
 mod recovery;
 mod token;
@@ -10,6 +11,8 @@ mod token;
 pub use builder::JweBuilder;
 pub use decrypt::{Attempt, Decrypted, decrypt};
 pub use encrypt::{JweParameters, encrypt};
+pub use ephemeral::EphemeralKey;
+pub(crate) use ephemeral::Once;
 pub use recipient::{Recipient, choose};
 pub use token::{JweRecipient, JweToken};
 

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::jose::base64url;
+use crate::jose::header::Header;
 use crate::jose::json::{self, SecretMembers};
 use crate::policy::{Context, Nesting, OpenRules, SealRules};
 use crate::primitives::random;
@@ -204,6 +205,18 @@ impl Claims {
         self.check_times(context.skew, rules.max_lifetime, is_signed, now)?;
         for name in ["sub", "jti"] {
             text_if_present(members, name)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that claims which a protected header repeats say the same there (RFC 7519 section
+    /// 5.3): whoever routed the token by its header has not been misled.
+    pub(super) fn check_replicated(&self, header: &Header) -> Result<()> {
+        for name in ["iss", "sub", "aud"] {
+            let told = header.members().get(name);
+            if told.is_some() && told != self.members.0.get(name) {
+                return Err(claim(name, "is not what the header says it is"));
+            }
         }
         Ok(())
     }

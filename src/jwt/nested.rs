@@ -107,13 +107,16 @@ pub fn open(
         check_nested_cty(&outer.header)?;
         let decrypted = keys.decrypt(outer, &rules.decrypt)?;
         let inner = decrypted.plaintext.as_bytes();
-        return verify(context, rules, inner, trusted, now).map(Opened::Verified);
+        let verified = verify(context, rules, inner, trusted, now)?;
+        verified.get().check_replicated(&decrypted.header)?;
+        return Ok(Opened::Verified(verified));
     }
     refuse_nested_cty(&outer.header)?;
     context.check_typ(&outer.header)?;
     let Decrypted { plaintext, header, .. } = keys.decrypt(outer, &rules.decrypt)?;
     let claims = Claims::parse(plaintext.into_bytes())?;
     claims.check(context, rules, None, now)?;
+    claims.check_replicated(&header)?;
     Ok(Opened::Unsigned(DecryptedUnsigned { claims, header }))
 }
 
@@ -136,6 +139,7 @@ fn verify(
     let verified = jws.verify(trusted)?;
     let claims = Claims::parse(verified.get().as_bytes())?;
     claims.check(context, rules, verified.key().iss.as_deref(), now)?;
+    claims.check_replicated(verified.header())?;
     Ok(verified.map(|_| claims))
 }
 
