@@ -37,7 +37,10 @@ impl Args {
         };
         let written = convert_jwe(&tokens, self.format.serialization())?;
         let json = json!({ "tokens": written });
-        Ok(Report::token(written.join("\n"), json))
+        match <[String; 1]>::try_from(written) {
+            Ok([token]) => Ok(Report::token(token, json)),
+            Err(several) => Ok(Report::new(several.join("\n"), json)),
+        }
     }
 }
 
