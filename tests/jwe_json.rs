@@ -466,6 +466,7 @@ fn what_cannot_be_sent_is_refused() {
         ("unprotected in compact", one().unprotected("x", 1), compact, "usage"),
         ("another alg than the key's", JweBuilder::new(ENC).to(&ec, DIRECT), all, "policy"),
         ("parties for RSA", JweBuilder::new(ENC).to(&rsa, RSA).parties(b"a", b"b"), all, "usage"),
+        ("a long party", one().parties(b"", &[1; 2000]), flat, "usage"),
         ("alg", one().protected("alg", "dir"), all, "usage"),
         ("enc", one().protected("enc", "A128GCM"), flat, "usage"),
         ("zip", one().protected("zip", "DEF"), flat, "usage"),

@@ -9,7 +9,7 @@ use crate::backend::HostCek;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
-use crate::jose::header::{self, Header, MAX_HEADER_LEN};
+use crate::jose::header::{self, Header, MAX_HEADER_LEN, MAX_PARTY_INFO_LEN};
 use crate::jose::serialization::{Jwe, JweRecipient, MAX_RECIPIENTS, Serialization, join_jwe};
 
 /// A JWE in the making (RFC 7516 section 5.1). The content encryption key and the initialization
@@ -112,8 +112,9 @@ impl<'a> JweBuilder<'a> {
     /// # Errors
     /// [`Error::Policy`] if a key cannot do its `alg`. [`Error::Usage`]: no recipient, more than
     /// [`MAX_RECIPIENTS`], or more than the serialization takes; several, one of them with `ECDH-ES`;
-    /// `apu` or `apv` without ECDH-ES; a member given twice, or one that is made here; a header that
-    /// is too long to be taken; `aad` or unprotected members in the compact serialization.
+    /// `apu` or `apv` without ECDH-ES, or too long to be taken; a member given twice, or one that is
+    /// made here; a header that is too long to be taken; `aad` or unprotected members in the compact
+    /// serialization.
     pub fn encrypt(&self, serialization: Serialization, plaintext: &[u8]) -> Result<String> {
         self.check(serialization)?;
         let (cek, mut delivered) = self.deliver()?;
@@ -209,6 +210,9 @@ impl<'a> JweBuilder<'a> {
         let names_parties = !apu.is_empty() || !apv.is_empty();
         if names_parties && !self.recipients.iter().any(|(_, alg)| alg.is_ecdh()) {
             return usage("apu and apv are for ECDH-ES");
+        }
+        if apu.len().max(apv.len()) > MAX_PARTY_INFO_LEN {
+            return usage(&format!("an apu or apv of over {MAX_PARTY_INFO_LEN} bytes"));
         }
         let has_more = !self.aad.is_empty() || !self.unprotected.is_empty();
         if has_more && serialization == Serialization::Compact {
