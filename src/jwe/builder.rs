@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
 use crate::jose::header::{self, Header, MAX_HEADER_LEN, MAX_PARTY_INFO_LEN};
-use crate::jose::serialization::{Jwe, JweRecipient, MAX_RECIPIENTS, Serialization, join_jwe};
+use crate::jose::serialization::{Jwe, MAX_RECIPIENTS, RecipientPart, Serialization, join_jwe};
 
 /// A JWE in the making (RFC 7516 section 5.1). The content encryption key and the initialization
 /// vector are made by [`JweBuilder::encrypt`]; there is no way to pass one in.
@@ -141,7 +141,7 @@ impl<'a> JweBuilder<'a> {
             return Ok(join_jwe(&protected, encrypted_key, iv, &sealed.ciphertext, tag));
         }
         let recipients =
-            delivered.into_iter().map(|Delivered { members, encrypted_key }| JweRecipient {
+            delivered.into_iter().map(|Delivered { members, encrypted_key }| RecipientPart {
                 header: members,
                 encrypted_key: base64url::encode(&encrypted_key).into(),
             });

@@ -60,7 +60,7 @@ pub struct Jwe<'a> {
     /// The shared unprotected header; empty if there is none.
     pub(crate) unprotected: Map<String, Value>,
     /// 1 to [`MAX_RECIPIENTS`].
-    pub(crate) recipients: Vec<JweRecipient<'a>>,
+    pub(crate) recipients: Vec<RecipientPart<'a>>,
     /// Empty if there is none.
     pub(crate) aad: Cow<'a, str>,
     pub(crate) iv: Cow<'a, str>,
@@ -70,7 +70,7 @@ pub struct Jwe<'a> {
 
 /// What a JWE has for one recipient.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct JweRecipient<'a> {
+pub(crate) struct RecipientPart<'a> {
     /// The per-recipient unprotected header; empty if there is none.
     pub(crate) header: Map<String, Value>,
     /// Empty if there is none.
@@ -112,7 +112,7 @@ impl<'a> Jwe<'a> {
             serialization: Serialization::Compact,
             protected: protected.into(),
             unprotected: Map::new(),
-            recipients: vec![JweRecipient { header: Map::new(), encrypted_key }],
+            recipients: vec![RecipientPart { header: Map::new(), encrypted_key }],
             aad: "".into(),
             iv: iv.into(),
             ciphertext: ciphertext.into(),
@@ -123,13 +123,13 @@ impl<'a> Jwe<'a> {
     fn parse_json(text: &'a str) -> Result<Self> {
         let mut members = Members::read(text, JWE)?;
         let (serialization, recipients) = match members.each("recipients") {
-            None => (Serialization::Flattened, vec![JweRecipient::of(&mut members)?]),
+            None => (Serialization::Flattened, vec![RecipientPart::of(&mut members)?]),
             Some(_) if members.has("header") || members.has("encrypted_key") => {
                 return Err(malformed("recipients beside header or encrypted_key"));
             }
             Some(each) if each.is_empty() => return Err(malformed("no recipients")),
             Some(each) => {
-                let recipients = each.into_iter().map(|mut one| JweRecipient::of(&mut one));
+                let recipients = each.into_iter().map(|mut one| RecipientPart::of(&mut one));
                 (Serialization::General, recipients.collect::<Result<_>>()?)
             }
         };
@@ -212,7 +212,7 @@ impl<'a> Jwe<'a> {
             (Serialization::General, recipients) => {
                 let mut text = JsonText::with_capacity(self.text_len());
                 self.write_shared_headers(&mut text);
-                text.each("recipients", recipients, JweRecipient::write);
+                text.each("recipients", recipients, RecipientPart::write);
                 self.write_content(&mut text);
                 Ok(text.end())
             }
@@ -225,7 +225,7 @@ impl<'a> Jwe<'a> {
 
     /// Makes a token in the flattened serialization for each recipient.
     pub fn split(&self) -> Vec<Jwe<'a>> {
-        let of = |recipient: &JweRecipient<'a>| Self {
+        let of = |recipient: &RecipientPart<'a>| Self {
             serialization: Serialization::Flattened,
             recipients: vec![recipient.clone()],
             ..self.clone()
@@ -284,7 +284,7 @@ impl<'a> Jwe<'a> {
         Ok(())
     }
 
-    fn write_compact(&self, recipient: &JweRecipient<'_>) -> Result<String> {
+    fn write_compact(&self, recipient: &RecipientPart<'_>) -> Result<String> {
         let has_more = [
             ("an unprotected header", !self.unprotected.is_empty() || !recipient.header.is_empty()),
             ("aad", !self.aad.is_empty()),
@@ -295,7 +295,7 @@ impl<'a> Jwe<'a> {
                 "a token with {what} cannot be written in the compact serialization"
             )));
         }
-        let JweRecipient { encrypted_key, .. } = recipient;
+        let RecipientPart { encrypted_key, .. } = recipient;
         Ok([&*self.protected, encrypted_key, &*self.iv, &*self.ciphertext, &*self.tag].join("."))
     }
 
@@ -318,7 +318,7 @@ impl<'a> Jwe<'a> {
     }
 }
 
-impl<'a> JweRecipient<'a> {
+impl<'a> RecipientPart<'a> {
     fn of(members: &mut Members<'a>) -> Result<Self> {
         let header = members.header("header");
         Ok(Self { header, encrypted_key: members.text("encrypted_key")?.unwrap_or_default() })

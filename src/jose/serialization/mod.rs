@@ -6,7 +6,7 @@ mod jws;
 mod members;
 mod text;
 
-pub(crate) use jwe::JweRecipient;
+pub(crate) use jwe::RecipientPart;
 pub use jwe::{Jwe, MAX_RECIPIENTS, join_jwe};
 pub use jws::CompactJws;
 
