@@ -56,7 +56,7 @@ pub struct InspectedSignature {
 /// Looks at a token.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
+/// [`crate::Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
 pub fn inspect(token: &[u8]) -> Result<Inspection> {
     let mut found = match Kind::of(token, MAX_TOKEN_LEN)? {
         Kind::Jwe => inspect_jwe(&Jwe::parse(token, MAX_TOKEN_LEN)?)?,
