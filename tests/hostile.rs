@@ -203,7 +203,7 @@ fn signatures_that_must_not_verify() {
         ("RS256 with P-256", signed(&es(json!({ "alg": "RS256" })))),
         ("alg of a JWE", signed(&es(json!({ "alg": "ECDH-ES" })))),
         ("enc in a JWS", signed(&es(json!({ "enc": "A256GCM" })))),
-        ("b64 false", signed(&es(json!({ "b64": false, "crit": ["b64"] })))),
+        ("b64 a text", signed(&es(json!({ "b64": "false", "crit": ["b64"] })))),
         ("b64 false, not critical", signed(&es(json!({ "b64": false })))),
         ("zip", signed(&es(json!({ "zip": "DEF" })))),
         ("crit of nothing known", signed(&es(json!({ "crit": ["x"], "x": 1 })))),

@@ -10,12 +10,12 @@ use std::sync::{Arc, OnceLock};
 
 use hsm_jose::Error;
 use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
-use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
+use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
-use hsm_jose::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+use hsm_jose::jose::serialization::{Jwe, JwsParts, MAX_TOKEN_LEN, Serialization};
 use hsm_jose::jwe::{self, Attempt, JweRecipient, JweToken};
-use hsm_jose::jws::{JwsToken, TrustedKeys};
+use hsm_jose::jws::{self, Jws, JwsForm, JwsParameters, JwsToken, Require, Signer, TrustedKeys};
 use hsm_jose::policy::{Policy, Profile};
 use hsm_jose::primitives::concat_kdf;
 use hsm_jose::secret::SharedSecret;
@@ -123,6 +123,51 @@ fn rfc_examples_open_and_verify_or_are_refused_by_policy() {
         }
     }
     assert_eq!(counts, (5, 9));
+}
+
+/// RFC 7515 appendices A.6 and A.7: signed again, with the keys in the devices. RS256 is
+/// deterministic, and comes out as it stands there.
+#[test]
+fn json_serializations_are_signed_again() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc/jws-json.json");
+    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let policy = Policy::of(Profile::All);
+    let mut equal = 0;
+    for case in vectors["signed"].as_array().unwrap().iter().take(2) {
+        let source = text(case, "source");
+        let payload = base64url::decode(text(case, "payload").as_bytes()).unwrap();
+        let token = case["token"].to_string();
+        let parts = JwsParts::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        let (mut signers, mut public) = (Vec::new(), Vec::new());
+        let algs = case["algs"].as_array().unwrap().iter().map(|alg| alg.as_str().unwrap());
+        let keys: Vec<_> = case["keys"].as_array().unwrap().iter().zip(algs).collect();
+        let imported: Vec<_> = keys
+            .iter()
+            .map(|(key, alg)| imported(key, KeyAlgorithm::from_name(alg).unwrap()).swap_remove(0))
+            .collect();
+        for ((handle, (_, alg)), signature) in imported.iter().zip(&keys).zip(&parts.signatures) {
+            let alg = SignatureAlgorithm::from_name(alg).unwrap();
+            let parameters = JwsParameters { alg, kid: None, typ: None, cty: None };
+            let signer = Signer::new(&**handle, &parameters);
+            signers.push(signer.with_unprotected(&signature.header).unwrap());
+            public.push(PublicJwk::bare(handle.info().public.clone().unwrap()));
+        }
+        let form = JwsForm { serialization: parts.serialization, ..JwsForm::default() };
+        let again = jws::sign_as(&signers, form, &payload).unwrap();
+        let read = JwsParts::parse(again.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        assert_eq!(read.payload, parts.payload, "{source}");
+        for (ours, theirs) in read.signatures.iter().zip(&parts.signatures) {
+            assert_eq!((&ours.protected, &ours.header), (&theirs.protected, &theirs.header));
+            equal += usize::from(ours.signature == theirs.signature);
+        }
+        let trusted = TrustedKeys::new(JwkSet { keys: public }, &policy);
+        for token in [&again, &token] {
+            let jws = Jws::parse(token.as_bytes(), &policy.jws).unwrap();
+            let verified = jws.verify(&trusted, &Require::All).unwrap();
+            assert_eq!(verified.get().as_bytes(), payload, "{source}");
+        }
+    }
+    assert_eq!(equal, 1);
 }
 
 /// RFC 7518 appendix C and RFC 8037 appendix A.6: Z and the derived key, through the token.
@@ -242,6 +287,13 @@ fn the_cookbook_opens_where_its_vectors_are() {
                 }
             }
         }
+    }
+    // A copy from before RFC 7797: b64 is not critical, which section 6 demands.
+    let early = read("rfc7797/4.2.hmac-sha2_b64_false.json");
+    for form in ["json", "json_flat"] {
+        let token = early["output"][form].to_string();
+        let error = Jws::parse(token.as_bytes(), &Policy::of(Profile::All).jws).unwrap_err();
+        assert_eq!(error.code(), "malformed");
     }
     let nested = read("6.nesting_signatures_and_encryption.json");
     let (encrypt, sign) = (&nested["encrypt"], &nested["sign"]);

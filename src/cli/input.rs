@@ -5,9 +5,12 @@ use std::io::{IsTerminal, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::jose::header::MAX_HEADER_LEN;
+use crate::jose::json;
 use crate::jose::serialization::MAX_TOKEN_LEN;
 
 /// The largest key or JWK Set file, in bytes.
@@ -79,6 +82,27 @@ pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
 /// Reads what is to be signed or encrypted: what still fits a token that is taken.
 pub(crate) fn read_content(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     read(path, MAX_CONTENT)
+}
+
+/// Opens what is to be read once, whatever its length: a file, or stdin where `path` is `-` or not
+/// given.
+pub(crate) fn open_content(path: Option<&Path>) -> Result<Box<dyn Read>> {
+    match path.filter(|path| *path != Path::new("-")) {
+        None => Ok(Box::new(std::io::stdin())),
+        Some(path) => Ok(Box::new(open(path)?.0)),
+    }
+}
+
+/// Whether `path` is a file that is longer than what [`read_content`] takes.
+pub(crate) fn is_large(path: &Path) -> bool {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+    metadata.is_some_and(|metadata| metadata.len() > MAX_CONTENT as u64)
+}
+
+/// Reads a file with the members of a header.
+pub(crate) fn read_members(path: &Path) -> Result<Map<String, Value>> {
+    let text = read(Some(path), MAX_HEADER_LEN)?;
+    json::parse_object(&text).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
 }
 
 fn open(path: &Path) -> Result<(File, String)> {

@@ -36,6 +36,16 @@ impl Args {
         for (index, recipient) in found.recipients.iter().enumerate() {
             add(&format!("recipient {index} header"), &recipient.header);
         }
+        let several = found.signatures.len() > 1;
+        for (index, signature) in found.signatures.iter().enumerate() {
+            if several {
+                add(&format!("signature {index} protected header"), &signature.protected);
+            }
+            add(&format!("signature {index} unprotected header"), &signature.header);
+        }
+        for (index, signature) in found.signatures.iter().enumerate().filter(|_| several) {
+            text += &format!("signature {index} {} bytes\n", signature.signature_len);
+        }
         for (index, recipient) in found.recipients.iter().enumerate() {
             if found.recipients.len() > 1 {
                 let len = recipient.encrypted_key_len;
@@ -51,6 +61,7 @@ impl Args {
             "header": found.header,
             "unprotected": found.unprotected,
             "recipients": found.recipients,
+            "signatures": found.signatures,
             "token_len": found.token_len,
             "part_lens": lens,
             "sha256": found.sha256,

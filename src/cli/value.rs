@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 
-use crate::error::Error;
 use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::serialization::Serialization;
 
@@ -25,19 +24,6 @@ impl Format {
             Self::Compact => Serialization::Compact,
             Self::Flattened => Serialization::Flattened,
             Self::General => Serialization::General,
-        }
-    }
-
-    /// Refuses the JSON serializations.
-    ///
-    /// # Errors
-    /// [`Error::Usage`].
-    pub(super) fn only_compact(self) -> Result<(), Error> {
-        match self {
-            Self::Compact => Ok(()),
-            Self::Flattened | Self::General => Err(Error::Usage(
-                "a JWS is written in the compact serialization in this release".into(),
-            )),
         }
     }
 }

@@ -1,56 +1,168 @@
 //! `hsm-jose verify`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Report, Setup, input};
 use crate::engine::load;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jose::base64url;
-use crate::jws::{JwsToken, TrustedKeys};
+use crate::jws::{Jws, Require, TrustedKeys, VerifiedSignature};
 
 /// Verify a JWS and write its payload
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  hsm-jose verify --keys issuer-jwks.json payload.jws")]
+#[command(after_help = "\
+Examples:
+  hsm-jose verify --keys issuer-jwks.json payload.jws
+  hsm-jose verify --keys jwks.json --require all-of:https://a.example,https://b.example payload.jws
+  hsm-jose verify --keys jwks.json --detached large.bin large.jws")]
 pub(super) struct Args {
     /// The JWK or JWK Set of those whose signatures are accepted
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
-    /// The payload of a JWS that does not carry it
+    /// Which signatures must verify, where there are several: all, any, all-of:ISS,... or
+    /// any-of:ISS,...; issuers are the "iss" members of the keys
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    require: Option<Rule>,
+    /// The payload of a JWS that does not carry it; a large one is read once, and not held in memory
     #[arg(long, value_name = "PAYLOAD")]
     detached: Option<PathBuf>,
-    /// The JWS, in the compact serialization [default: stdin]
+    /// The JWS, in any serialization [default: stdin]
     file: Option<PathBuf>,
 }
+
+/// What `--require` says.
+#[derive(Clone, Debug)]
+enum Rule {
+    All,
+    Any,
+    AllOf(Vec<String>),
+    AnyOf(Vec<String>),
+}
+
+/// What was verified: its octets, or `None` where they were read past and stay where they are.
+type Taken = (Option<Zeroizing<Vec<u8>>>, Vec<VerifiedSignature>);
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
         let policy = load::policy(&setup.config)?;
         let token = input::read_token(self.file.as_deref())?;
-        let token = JwsToken::parse(&token, &policy.jws)?;
+        let jws = Jws::parse(&token, &policy.jws)?;
         let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy);
-        let (payload, header, key) = match &self.detached {
-            Some(path) => {
-                let payload = input::read_content(Some(path))?.to_vec();
-                let verified = token.verify_detached(&payload, &keys)?;
-                (payload, verified.header().members().clone(), verified.key().clone())
-            }
+        let count = jws.count();
+        let rule = match &self.require {
+            Some(rule) => rule,
+            None if count == 1 => &Rule::All,
             None => {
-                let verified = token.verify(&keys)?;
-                let (header, key) = (verified.header().members().clone(), verified.key().clone());
-                (verified.into_inner().into_bytes(), header, key)
+                return Err(Error::Usage(format!(
+                    "the token has {count} signatures: say which must verify, with --require all, \
+                     any, all-of:ISS,... or any-of:ISS,..."
+                )));
             }
         };
-        let json = json!({
-            "payload": base64url::encode(&payload),
-            "header": header,
-            "key": key,
-            "thumbprint": key.key.thumbprint(),
+        let names: Vec<&str> = rule.issuers().iter().map(String::as_str).collect();
+        let require = rule.require(&names);
+        let (payload, signatures) = match &self.detached {
+            Some(path) => verify_detached(jws, path, &keys, &require)?,
+            None => {
+                let (payload, signatures) = jws.verify(&keys, &require)?.into_parts();
+                (Some(Zeroizing::new(payload.into_bytes())), signatures)
+            }
+        };
+        Ok(report(payload, &signatures, count))
+    }
+}
+
+/// Verifies over a file: one that would fit a token is read and handed on, a larger one only read.
+fn verify_detached(
+    jws: Jws<'_>,
+    path: &Path,
+    keys: &TrustedKeys,
+    require: &Require<'_>,
+) -> Result<Taken> {
+    if input::is_large(path) {
+        let payload = input::open_content(Some(path))?;
+        let ((), signatures) = jws.verify_reader(payload, keys, require)?.into_parts();
+        return Ok((None, signatures));
+    }
+    let payload = input::read_content(Some(path))?;
+    let ((), signatures) = jws.verify_detached(&payload, keys, require)?.into_parts();
+    Ok((Some(payload), signatures))
+}
+
+fn report(
+    payload: Option<Zeroizing<Vec<u8>>>,
+    signatures: &[VerifiedSignature],
+    count: usize,
+) -> Report {
+    let member = |signature: &VerifiedSignature| {
+        json!({
+            "index": signature.index(),
+            "header": signature.header().members(),
+            "alg": signature.alg(),
+            "key": signature.key(),
+            "thumbprint": signature.key().key.thumbprint(),
+        })
+    };
+    let mut json = json!({
+        "payload": payload.as_ref().map(|payload| base64url::encode(payload)),
+        "signatures": signatures.iter().map(member).collect::<Vec<_>>(),
+        "signatures_in_token": count,
+    });
+    if let (1, [signature]) = (count, signatures) {
+        json["header"] = json!(signature.header().members());
+        json["key"] = json!(signature.key());
+        json["thumbprint"] = json!(signature.key().key.thumbprint());
+    }
+    let mut report = Report::new("", json);
+    if count > 1 {
+        let notes = signatures.iter().map(|signature| {
+            let key = signature.key();
+            let iss = key.iss.as_ref().map(|iss| format!(" of {iss:?}")).unwrap_or_default();
+            format!("verified: signature {} by {}{iss}", signature.index(), key.key.thumbprint())
         });
-        let mut report = Report::new("", json);
-        report.text = Zeroizing::new(payload);
-        Ok(report)
+        report.notes.extend(notes);
+        report.notes.push(format!("{} of {count} signatures are verified", signatures.len()));
+    }
+    match payload {
+        Some(payload) => report.text = payload,
+        None => report.notes.push("verified; the payload stays where it is".into()),
+    }
+    report
+}
+
+fn rule(text: &str) -> std::result::Result<Rule, String> {
+    let names = |list: &str| -> std::result::Result<Vec<String>, String> {
+        match list.split(',').any(str::is_empty) {
+            true => Err("an issuer without a name".into()),
+            false => Ok(list.split(',').map(str::to_owned).collect()),
+        }
+    };
+    match text.split_once(':') {
+        None if text == "all" => Ok(Rule::All),
+        None if text == "any" => Ok(Rule::Any),
+        Some(("all-of", list)) => names(list).map(Rule::AllOf),
+        Some(("any-of", list)) => names(list).map(Rule::AnyOf),
+        _ => Err("all, any, all-of:ISS,... or any-of:ISS,...".into()),
+    }
+}
+
+impl Rule {
+    fn issuers(&self) -> &[String] {
+        match self {
+            Self::All | Self::Any => &[],
+            Self::AllOf(names) | Self::AnyOf(names) => names,
+        }
+    }
+
+    fn require<'a>(&self, names: &'a [&'a str]) -> Require<'a> {
+        match self {
+            Self::All => Require::All,
+            Self::Any => Require::Any,
+            Self::AllOf(_) => Require::AllOf(names),
+            Self::AnyOf(_) => Require::AnyOf(names),
+        }
     }
 }

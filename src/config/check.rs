@@ -14,6 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::keyring::check_name;
+use crate::policy::CriticalExtension;
 use crate::policy::FailureBudget;
 use crate::secret::PinSource;
 
@@ -194,6 +195,8 @@ fn policy(
             jwe_enc: None,
             jws_alg: None,
             failure_budget: None,
+            crit: None,
+            unencoded: None,
         });
     };
     if let Some(profile) = &settings.profile
@@ -207,12 +210,24 @@ fn policy(
         FailureBudget::new(most, Duration::from_secs(seconds))
             .map_err(|error| source.error(settings.span(), error))
     };
+    if let Some(crit) = &settings.crit
+        && let Some(name) =
+            crit.get_ref().iter().find(|name| CriticalExtension::known(name).is_none())
+    {
+        let known = CriticalExtension::KNOWN.join(", ");
+        return Err(source.error(
+            crit.span(),
+            format!("crit: nobody here checks the value of {name:?}; known are {known}"),
+        ));
+    }
     Ok(PolicyConfig {
         profile: settings.profile.map(Spanned::into_inner).unwrap_or_default(),
         jwe_alg: source.optional_list(settings.jwe_alg, "jwe_alg")?,
         jwe_enc: source.optional_list(settings.jwe_enc, "jwe_enc")?,
         jws_alg: source.optional_list(settings.jws_alg, "jws_alg")?,
         failure_budget: settings.decryption_failures.map(budget).transpose()?,
+        crit: source.optional_list(settings.crit, "crit")?,
+        unencoded: settings.unencoded,
     })
 }
 

@@ -239,6 +239,10 @@ pub struct PolicyConfig {
     /// `decryption_failures`: how many failed decryptions a peer may cause with a key, where the
     /// program that links the library names the peer; the profile's unless given.
     pub failure_budget: Option<FailureBudget>,
+    /// Names that `crit` may name, each one that [`crate::policy::CriticalExtension`] knows.
+    pub crit: Option<Vec<String>>,
+    /// Whether the payload of a JWS may be unencoded (RFC 7797); the profile says if this does not.
+    pub unencoded: Option<bool>,
 }
 
 /// `[context.NAME]`: what a kind of token is.

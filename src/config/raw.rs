@@ -83,6 +83,8 @@ pub(super) struct Policy {
     pub(super) jwe_enc: Option<Spanned<Vec<ContentEncryption>>>,
     pub(super) jws_alg: Option<Spanned<Vec<SignatureAlgorithm>>>,
     pub(super) decryption_failures: Option<Spanned<DecryptionFailures>>,
+    pub(super) crit: Option<Spanned<Vec<String>>>,
+    pub(super) unencoded: Option<bool>,
 }
 
 #[derive(Deserialize)]

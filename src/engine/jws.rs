@@ -1,11 +1,14 @@
 //! Signatures outside a context.
 
+use std::io::Read;
+
 use super::Engine;
 use super::served::ServedKey;
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose, SignatureAlgorithm};
-use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
+use crate::jws::{self, Jws, JwsForm, JwsParameters, Require, Signer, TrustedKeys};
+use crate::jws::{Verified, VerifiedJws};
 use crate::secret::Plaintext;
 
 /// What a signature shall be; what is left out is chosen by the key and policy.
@@ -17,12 +20,13 @@ pub struct SignOptions<'a> {
     pub typ: Option<&'a str>,
     /// `cty`.
     pub cty: Option<&'a str>,
-    /// Leave the payload out of the token (RFC 7515 appendix F).
+    /// Leave the payload out of the token (RFC 7515 appendix F). For [`Engine::sign`] only: a
+    /// [`JwsForm`] says it for others.
     pub detached: bool,
 }
 
 impl Engine {
-    /// Signs a payload with the active version of the key called `key`.
+    /// Signs a payload with the active version of the key called `key`, into a compact JWS.
     ///
     /// # Errors
     /// [`Error::KeyNotFound`]; [`Error::Usage`] for a key that is not for signing, or not for the
@@ -37,12 +41,71 @@ impl Engine {
         }
     }
 
-    /// Verifies a JWS with keys that the caller trusts.
+    /// Returns the active version of the key called `key` as a signer, for [`Engine::sign_as`].
     ///
     /// # Errors
-    /// As [`JwsToken::verify`].
+    /// As [`Engine::sign`].
+    pub fn signer_named(&self, key: &str, options: &SignOptions<'_>) -> Result<Signer<'_>> {
+        let (handle, key, alg) = self.signer(key, options.alg)?;
+        let SignOptions { typ, cty, .. } = *options;
+        Ok(Signer::new(handle, &JwsParameters { alg, kid: Some(&key.kid), typ, cty }))
+    }
+
+    /// Signs a payload by each of `signers`, in any form.
+    ///
+    /// # Errors
+    /// [`Error::Policy`]: a header that policy would not take itself; else as [`jws::sign_as`].
+    pub fn sign_as(&self, signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<String> {
+        self.check_signers(signers, form)?;
+        jws::sign_as(signers, form, payload)
+    }
+
+    /// As [`Engine::sign_as`], detached, without holding the payload in memory.
+    ///
+    /// # Errors
+    /// As [`Engine::sign_as`] and [`jws::sign_reader`].
+    pub fn sign_reader(
+        &self,
+        signers: &[Signer<'_>],
+        form: JwsForm,
+        payload: impl Read,
+    ) -> Result<String> {
+        self.check_signers(signers, form)?;
+        jws::sign_reader(signers, form, payload)
+    }
+
+    /// Verifies a JWS that has one signature, in any serialization, with keys that the caller trusts.
+    ///
+    /// # Errors
+    /// As [`Jws::parse`] and [`Jws::verify`]; [`Error::Usage`] for one with several signatures, which
+    /// is for [`Engine::verify_jws`].
     pub fn verify(&self, token: &[u8], keys: &TrustedKeys) -> Result<Verified<Plaintext>> {
-        JwsToken::parse(token, &self.policy.jws)?.verify(keys)
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        if jws.count() > 1 {
+            return Err(Error::Usage(format!(
+                "the token has {} signatures: say which must verify",
+                jws.count()
+            )));
+        }
+        jws.verify(keys, &Require::All)?.into_single()
+    }
+
+    /// Verifies a JWS with any number of signatures, in any serialization.
+    ///
+    /// # Errors
+    /// As [`Jws::parse`] and [`Jws::verify`].
+    pub fn verify_jws(
+        &self,
+        token: &[u8],
+        keys: &TrustedKeys,
+        require: &Require<'_>,
+    ) -> Result<VerifiedJws<Plaintext>> {
+        Jws::parse(token, &self.policy.jws)?.verify(keys, require)
+    }
+
+    /// What policy would not take is not made.
+    fn check_signers(&self, signers: &[Signer<'_>], form: JwsForm) -> Result<()> {
+        signers.iter().try_for_each(|it| self.policy.jws.check(&it.protected(form)).map(drop))
     }
 
     /// The active version of a signing key, and the algorithm it shall sign with: the one asked for,

@@ -13,7 +13,10 @@ use crate::jwe::Recipient;
 use crate::jws::is_for_signatures;
 use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
-use crate::policy::{Context, JweRules, JwsRules, Nesting, OpenRules, Policy, SealRules};
+use crate::policy::{
+    Context, CriticalExtension, CriticalExtensions, JweRules, JwsRules, Nesting, OpenRules, Policy,
+    SealRules,
+};
 
 /// The clock skew of a context that names none, in seconds.
 pub const DEFAULT_SKEW: u64 = 60;
@@ -83,7 +86,13 @@ pub fn policy(config: &Config) -> Result<Policy> {
         narrowing.jws_alg.as_deref(),
     )?;
     policy.failure_budget = narrowing.failure_budget.or(policy.failure_budget);
-    Ok(policy)
+    let mut critical = CriticalExtensions::default();
+    for name in narrowing.crit.iter().flatten() {
+        let extension = CriticalExtension::known(name)
+            .ok_or_else(|| Error::Config(format!("policy.crit: {name:?} is not known")))?;
+        critical = critical.with(extension)?;
+    }
+    Ok(policy.extended(critical, narrowing.unencoded))
 }
 
 /// Returns the contexts, with their trust files read.
@@ -241,6 +250,8 @@ fn opening(
     let jws = || -> Result<JwsRules> {
         let mut rules = profile.jws.clone();
         rules.algs = rules.algs.narrowed(settings.sign.as_deref(), "open.sign")?;
+        // RFC 7797 section 7: not in a JWT.
+        rules.unencoded = false;
         rules.limits.max_token_len = max_token_len;
         Ok(rules)
     };

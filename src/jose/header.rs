@@ -72,13 +72,13 @@ impl Header {
     /// the unprotected parts (RFC 7515 section 4, RFC 7516 section 4).
     ///
     /// # Errors
-    /// [`Error::Malformed`]: a member in two of the parts, `crit` or `zip` in one that is not
-    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13), a member of the wrong
-    /// type, no `alg`.
+    /// [`Error::Malformed`]: a member in two of the parts, `crit`, `zip` or `b64` in one that is not
+    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13, RFC 7797 section 3), a
+    /// member of the wrong type, no `alg`.
     pub fn joint(protected: &Self, unprotected: &[&Map<String, Value>]) -> Result<Self> {
         let mut joint = protected.clone();
         for (name, value) in unprotected.iter().flat_map(|part| part.iter()) {
-            if ["crit", "zip"].contains(&name.as_str()) {
+            if ["crit", "zip", "b64"].contains(&name.as_str()) {
                 return Err(bad(format!("{name} is not protected")));
             }
             if joint.members.insert(name.clone(), value.clone()).is_some() {
@@ -88,6 +88,20 @@ impl Header {
         joint.check_types()?;
         joint.check_alg()?;
         Ok(joint)
+    }
+
+    /// Returns `b64`: whether the payload is base64url-encoded in the signing input (RFC 7797
+    /// section 3).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: not a boolean, or not named in `crit` (section 6).
+    pub(crate) fn b64(&self) -> Result<bool> {
+        match self.members.get("b64") {
+            None => Ok(true),
+            Some(Value::Bool(b64)) if self.crit().any(|name| name == "b64") => Ok(*b64),
+            Some(Value::Bool(_)) => Err(malformed("b64 is not named in crit")),
+            Some(_) => Err(malformed("b64 is not a boolean")),
+        }
     }
 
     /// Makes a header to be sent.

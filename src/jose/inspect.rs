@@ -5,11 +5,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::header::Header;
-use super::json;
-use super::serialization::{
-    CompactJws, Jwe, Kind, MAX_TOKEN_LEN, Serialization, bounded, decode, is_json,
-};
-use crate::error::{Error, Result};
+use super::serialization::{Jwe, JwsParts, Kind, MAX_TOKEN_LEN, Serialization, decode};
+use crate::error::Result;
 
 /// A token as anyone can see it. Nothing in it has been verified.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +22,8 @@ pub struct Inspection {
     pub unprotected: Map<String, Value>,
     /// The recipients of a JWE.
     pub recipients: Vec<InspectedRecipient>,
+    /// The signatures of a JWS.
+    pub signatures: Vec<InspectedSignature>,
     /// The length of the token, in bytes.
     pub token_len: usize,
     /// The length of each part after decoding, in bytes, by its name in the RFC; of several
@@ -43,14 +42,25 @@ pub struct InspectedRecipient {
     pub encrypted_key_len: usize,
 }
 
+/// One signature of a JWS.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedSignature {
+    /// Its protected header; empty if there is none.
+    pub protected: Map<String, Value>,
+    /// Its unprotected header; empty if there is none.
+    pub header: Map<String, Value>,
+    /// The length of the signature after decoding, in bytes.
+    pub signature_len: usize,
+}
+
 /// Looks at a token.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
+/// [`crate::Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
 pub fn inspect(token: &[u8]) -> Result<Inspection> {
     let mut found = match Kind::of(token, MAX_TOKEN_LEN)? {
         Kind::Jwe => inspect_jwe(&Jwe::parse(token, MAX_TOKEN_LEN)?)?,
-        Kind::Jws => inspect_jws(token)?,
+        Kind::Jws => inspect_jws(&JwsParts::parse(token, MAX_TOKEN_LEN)?)?,
     };
     found.token_len = token.len();
     found.sha256 = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -65,6 +75,7 @@ impl Inspection {
             header: header.members().clone(),
             unprotected: Map::new(),
             recipients: Vec::new(),
+            signatures: Vec::new(),
             token_len: 0,
             part_lens: Vec::new(),
             sha256: String::new(),
@@ -95,42 +106,42 @@ fn inspect_jwe(jwe: &Jwe<'_>) -> Result<Inspection> {
     Ok(found)
 }
 
-fn inspect_jws(token: &[u8]) -> Result<Inspection> {
-    if is_json(token) {
-        return inspect_json_jws(token);
+fn inspect_jws(jws: &JwsParts<'_>) -> Result<Inspection> {
+    let (mut headers, mut signatures) = (Vec::new(), Vec::new());
+    for signature in &jws.signatures {
+        let header = Header::parse_protected(&signature.protected)?;
+        // What is said of no algorithm is no signature.
+        Header::joint(&header, &[&signature.header])?;
+        signatures.push(InspectedSignature {
+            protected: header.members().clone(),
+            header: signature.header.clone(),
+            signature_len: decode(&signature.signature, "signature")?.len(),
+        });
+        headers.push(header);
     }
-    let jws = CompactJws::split(bounded(token, MAX_TOKEN_LEN)?)?;
-    let header = Header::parse(jws.protected)?;
-    let mut found = Inspection::new("JWS", Serialization::Compact, &header);
-    found.part_lens = vec![
-        ("payload", decode(jws.payload, "payload")?.len()),
-        ("signature", jws.signature.len()),
-    ];
-    Ok(found)
-}
-
-fn inspect_json_jws(token: &[u8]) -> Result<Inspection> {
-    let members = json::parse_object(token)
-        .map_err(|error| Error::Malformed(format!("JSON serialization: {error}")))?;
-    let serialization = match members.contains_key("signatures") {
-        true => Serialization::General,
-        false => Serialization::Flattened,
+    let none = Header::of(Map::new());
+    let header = if let [only] = &headers[..] { only } else { &none };
+    let mut found = Inspection::new("JWS", jws.serialization, header);
+    let is_encoded = headers.first().map_or(Ok(true), Header::b64)?;
+    let payload = match (&jws.payload, is_encoded) {
+        (None, _) => None,
+        (Some(payload), true) => Some(decode(payload, "payload")?.len()),
+        (Some(payload), false) => Some(payload.len()),
     };
-    let protected = members.get("protected").and_then(Value::as_str).unwrap_or_default();
-    let mut found = Inspection::new("JWS", serialization, &Header::parse_protected(protected)?);
-    for name in ["payload", "signature"] {
-        match members.get(name) {
-            None => {}
-            Some(Value::String(text)) => found.part_lens.push((name, decode(text, name)?.len())),
-            Some(_) => return Err(Error::Malformed(format!("{name} is not a string"))),
-        }
+    // A compact JWS has a payload, of no octets where it is detached.
+    let is_compact = jws.serialization == Serialization::Compact;
+    found.part_lens.extend(payload.or(is_compact.then_some(0)).map(|len| ("payload", len)));
+    if let [only] = &signatures[..] {
+        found.part_lens.push(("signature", only.signature_len));
     }
+    found.signatures = signatures;
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn every_serialization_is_recognized() {
@@ -142,6 +153,16 @@ mod tests {
         let flattened =
             br#"{"protected":"eyJhbGciOiJFUzI1NiJ9","payload":"e30","signature":"AAAA"}"#;
         assert_eq!(inspect(flattened).unwrap().serialization, "flattened");
+        // RFC 7797 section 4.2.
+        let plain = br#"{"protected":"eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2UsImNyaXQiOlsiYjY0Il19",
+            "payload":"$.02","signature":"AAAA"}"#;
+        assert_eq!(inspect(plain).unwrap().part_lens, [("payload", 4), ("signature", 3)]);
+        let several =
+            br#"{"payload":"e30","signatures":[{"header":{"alg":"ES256"},"signature":"AA"},
+            {"protected":"eyJhbGciOiJFUzI1NiJ9","signature":"AAAA"}]}"#;
+        let several = inspect(several).unwrap();
+        assert_eq!(several.signatures[0].header["alg"], "ES256");
+        assert_eq!(several.signatures[1].signature_len, 3);
         let general =
             br#"{"protected":"eyJhbGciOiJkaXIifQ","recipients":[{}],"ciphertext":"AA","iv":"AAAA"}"#;
         let general = inspect(general).unwrap();

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::jose::header::Header;
 use crate::jose::serialization::{Kind, Serialization, only_compact};
 use crate::jwe::JweToken;
-use crate::jws::JwsToken;
+use crate::jws::{Jws, JwsToken};
 use crate::policy::{Context, Nesting, Policy, check_nested_cty, refuse_nested_cty};
 
 /// The verdict of policy on a token: what can be said without a key.
@@ -29,7 +29,10 @@ pub fn explain_outside(policy: &Policy, token: &[u8]) -> Explanation {
     Explanation::of(|steps| {
         match Kind::of(token, max_len)? {
             Kind::Jwe => allowed_jwe(&JweToken::parse(token, &policy.jwe)?, steps),
-            Kind::Jws => allowed(&JwsToken::parse(token, &policy.jws)?.header, steps),
+            Kind::Jws => {
+                let jws = Jws::parse(token, &policy.jws)?;
+                jws.headers()?.into_iter().for_each(|header| allowed(header, steps));
+            }
         }
         Ok(())
     })

@@ -3,6 +3,7 @@
 
 mod budget;
 mod context;
+mod critical;
 mod profile;
 mod unprotected;
 mod words;
@@ -11,6 +12,7 @@ pub use budget::{FailureBudget, MAX_FAILURES, MAX_WINDOW};
 pub use context::{
     Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
 };
+pub use critical::{CriticalExtension, CriticalExtensions};
 pub use profile::{Limits, Policy, Profile};
 pub use unprotected::UnprotectedHeaders;
 pub(crate) use words::{check_nested_cty, refuse_nested_cty};
@@ -53,8 +55,28 @@ pub struct JweRules {
 pub struct JwsRules {
     /// Allowed `alg` values.
     pub algs: AllowList<SignatureAlgorithm>,
+    /// Whether `alg` and `kid` of an unprotected header are believed.
+    pub unprotected: JwsUnprotectedHeader,
+    /// Whether a payload may be unencoded: `b64` false (RFC 7797). Never in a JWT, whatever stands
+    /// here (section 7).
+    pub unencoded: bool,
     /// Limits that hold for any token.
     pub limits: Limits,
+}
+
+/// What is believed of the JWS Unprotected Header of a JSON serialization (RFC 7515 section 7.2.1).
+///
+/// Whatever is chosen: `crit` and `b64` there are malformed, `typ` and `cty` count only where they are
+/// protected, and a member that policy refuses is refused there too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwsUnprotectedHeader {
+    /// Nothing: `alg` must be protected, and a `kid` that is not names no key, as if it were not
+    /// there.
+    Ignored,
+    /// `alg` and `kid`, as the JOSE Header has them (RFC 7515 section 4, RFC 7520 sections 4.6
+    /// and 4.7), still within the allow-lists. For interoperability: whoever stands between can
+    /// change them.
+    Joint,
 }
 
 impl<T: Copy + PartialEq> AllowList<T> {
@@ -135,12 +157,17 @@ impl JweRules {
 }
 
 impl JwsRules {
-    /// Checks the protected header of a JWS.
+    /// Checks the header of a JWS.
     ///
     /// # Errors
     /// [`Error::Policy`] with the first reason found.
     pub fn check(&self, header: &Header) -> Result<SignatureAlgorithm> {
-        self.limits.check(header)?;
+        self.limits.check_jws(header)?;
+        if header.members().get("b64") == Some(&serde_json::Value::Bool(false)) && !self.unencoded {
+            return Err(Error::Policy(
+                "an unencoded payload (b64 false) is not allowed here: see policy.unencoded".into(),
+            ));
+        }
         if header.has("enc") {
             return Err(Error::Policy("a JWS with enc in its header".into()));
         }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AllowList, FailureBudget, JweRules, JwsRules, UnprotectedHeaders};
+use super::{
+    AllowList, CriticalExtensions, FailureBudget, JweRules, JwsRules, JwsUnprotectedHeader,
+    UnprotectedHeaders,
+};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
@@ -72,16 +75,16 @@ pub struct Limits {
     pub max_token_len: usize,
     /// Header parameters whose presence is refused: they bring keys that nobody vouched for.
     pub refused_parameters: &'static [&'static str],
+    /// What `crit` may name; empty in every profile.
+    pub critical: CriticalExtensions,
 }
 
 /// Parameters that carry or point to a key (RFC 8725 section 3.10).
 const HEADER_BORNE_KEYS: &[&str] = &["jku", "jwk", "x5u", "x5c"];
 
-/// Parameters that change what the octets mean; there is no form of them that this release takes.
-const NEVER: [(&str, &str); 2] = [
-    ("zip", "compression before encryption tells lengths, and bombs"),
-    ("b64", "an unencoded payload is not in this release"),
-];
+/// Parameters that change what the octets mean, and are never taken: anywhere, and in a JWE.
+const ZIP: (&str, &str) = ("zip", "compression before encryption tells lengths, and bombs");
+const B64: (&str, &str) = ("b64", "it says how the payload of a JWS is signed (RFC 7797)");
 
 impl Profile {
     /// Returns the name of the profile.
@@ -103,6 +106,7 @@ impl Policy {
         let limits = Limits {
             max_token_len: MAX_TOKEN_LEN,
             refused_parameters: if is_strict { HEADER_BORNE_KEYS } else { &[] },
+            critical: CriticalExtensions::default(),
         };
         let (algs, encs, sigs) = if is_strict {
             (
@@ -133,6 +137,11 @@ impl Policy {
             },
             jws: JwsRules {
                 algs: AllowList::new(sigs).unwrap_or_else(|_| unreachable!()), // invariant: as above
+                unprotected: match is_strict {
+                    true => JwsUnprotectedHeader::Ignored,
+                    false => JwsUnprotectedHeader::Joint,
+                },
+                unencoded: !is_strict,
                 limits,
             },
             rsa_made_bits: if is_strict { 3072 } else { 2048 },
@@ -158,6 +167,15 @@ impl Policy {
         self.jwe.encs = self.jwe.encs.narrowed(jwe_encs, "policy.jwe_enc")?;
         self.jws.algs = self.jws.algs.narrowed(jws_algs, "policy.jws_alg")?;
         Ok(self)
+    }
+
+    /// Takes the extensions that `crit` may name outside a context, and whether the payload of a JWS
+    /// may be unencoded there; `None` leaves that to the profile.
+    pub fn extended(mut self, critical: CriticalExtensions, unencoded: Option<bool>) -> Self {
+        self.jwe.limits.critical = critical.clone();
+        self.jws.limits.critical = critical;
+        self.jws.unencoded = unencoded.unwrap_or(self.jws.unencoded);
+        self
     }
 
     /// Returns whether the policy lets an algorithm of ours work outside a context.
@@ -206,8 +224,10 @@ impl Policy {
 
     /// Returns the policy in words, one rule a line.
     pub fn text(&self) -> String {
+        let critical: Vec<_> = self.jws.limits.critical.names().collect();
         format!(
             "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\n\
+             JWS unprotected header: {}\nJWS unencoded payload (b64 false): {}\ncrit: {}\n\
              RSA made here: {} bits or more\nRSA of partners: {} bits or more, exponent {} or more\n\
              refused parameters: {}\ntoken: at most {} bytes\nfailed decryptions of a peer with a \
              key: {}\n",
@@ -216,12 +236,17 @@ impl Policy {
             self.jwe.encs,
             self.jwe.unprotected.text(),
             self.jws.algs,
+            self.jws.unprotected,
+            if self.jws.unencoded { "taken" } else { "refused" },
+            match critical.is_empty() {
+                true => "nothing is understood".to_owned(),
+                false => format!("understood: {}", critical.join(", ")),
+            },
             self.rsa_made_bits,
             self.rsa_partner_bits,
             self.rsa_partner_exponent,
-            NEVER
-                .iter()
-                .map(|(name, _)| *name)
+            [ZIP.0]
+                .into_iter()
                 .chain(self.jwe.limits.refused_parameters.iter().copied())
                 .collect::<Vec<_>>()
                 .join(", "),
@@ -237,23 +262,32 @@ impl Policy {
 }
 
 impl Limits {
+    /// Checks the header of a JWE.
     pub(crate) fn check(&self, header: &Header) -> Result<()> {
-        for (name, why) in NEVER {
+        self.refuse(header, &[ZIP, B64])?;
+        self.critical.check(header, &[])
+    }
+
+    /// Checks the header of a JWS. Whoever reads it knows `b64`.
+    pub(super) fn check_jws(&self, header: &Header) -> Result<()> {
+        self.refuse(header, &[ZIP])?;
+        self.critical.check(header, &["b64"])
+    }
+
+    fn refuse(&self, header: &Header, never: &[(&str, &str)]) -> Result<()> {
+        for (name, why) in never {
             if header.has(name) {
                 return Err(Error::Policy(format!("header parameter {name} is refused: {why}")));
             }
         }
+        self.refuse_keys(header)
+    }
+
+    /// Refuses parameters that bring keys along.
+    pub(crate) fn refuse_keys(&self, header: &Header) -> Result<()> {
         if let Some(name) = self.refused_parameters.iter().find(|name| header.has(name)) {
             return Err(Error::Policy(format!(
                 "header parameter {name} is refused: keys come from a registration, never from a token"
-            )));
-        }
-        // RFC 7515 section 4.1.11: what is critical and not understood is refused; this release
-        // understands no extension.
-        if let Some(name) = header.crit().next() {
-            let shown: String = name.chars().take(32).collect();
-            return Err(Error::Policy(format!(
-                "critical header parameter {shown:?} is not understood"
             )));
         }
         Ok(())

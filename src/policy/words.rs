@@ -1,6 +1,8 @@
 //! The rules in words, and the rule that tells a nested token from a bare one.
 
-use super::{Audience, Context, JweRules, JwsRules, Nesting};
+use std::fmt;
+
+use super::{Audience, Context, JweRules, JwsRules, JwsUnprotectedHeader, Nesting};
 use crate::error::{Error, Result};
 use crate::jose::header::Header;
 
@@ -54,6 +56,15 @@ impl Context {
             );
         }
         lines.join("\n") + "\n"
+    }
+}
+
+impl fmt::Display for JwsUnprotectedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ignored => "ignored",
+            Self::Joint => "alg and kid are believed",
+        })
     }
 }
 

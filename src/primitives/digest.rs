@@ -1,5 +1,6 @@
 //! Hash functions by the name an algorithm gives them.
 
+use aws_lc_rs::digest as aws;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -12,6 +13,42 @@ pub fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
         Hash::Sha256 => Sha256::digest(message).to_vec(),
         Hash::Sha384 => Sha384::digest(message).to_vec(),
         Hash::Sha512 => Sha512::digest(message).to_vec(),
+    }
+}
+
+/// A digest in the making, for what is not in memory as a whole.
+#[derive(Clone)]
+pub struct Hasher(aws::Context);
+
+impl Hasher {
+    /// Begins a digest.
+    pub fn new(hash: Hash) -> Self {
+        Self(aws::Context::new(algorithm(hash)))
+    }
+
+    /// Goes on with `part`.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// Ends it; the digest has [`Hash::len`] bytes.
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+pub(super) fn algorithm(hash: Hash) -> &'static aws::Algorithm {
+    match hash {
+        Hash::Sha1 => &aws::SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => &aws::SHA256,
+        Hash::Sha384 => &aws::SHA384,
+        Hash::Sha512 => &aws::SHA512,
     }
 }
 
@@ -33,6 +70,10 @@ mod tests {
             let digest = digest(hash, b"abc");
             assert_eq!(digest.len(), hash.len());
             assert!(test_hex::encode(&digest).starts_with(start), "{hash:?}");
+            let mut hasher = Hasher::new(hash);
+            hasher.update(b"a");
+            hasher.update(b"bc");
+            assert_eq!(hasher.finish(), digest, "{hash:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
     ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
@@ -9,6 +10,7 @@ use aws_lc_rs::signature::{
     RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
 
+use super::digest::algorithm;
 use super::ecdh::check_point;
 use super::rsa::check_exponent;
 use crate::jose::alg::{Curve, KeyKind, SignatureAlgorithm};
@@ -62,6 +64,18 @@ impl VerifyingKey {
         alg.fits(self.kind)
             && signature.len() == self.signature_len
             && self.parsed_for(alg).is_some_and(|key| key.verify_sig(message, signature).is_ok())
+    }
+
+    /// As [`VerifyingKey::verify`], with the digest of the message made with the hash of `alg`. False
+    /// too when it has another length, and for Ed25519, which has no digest.
+    pub fn verify_digest(&self, alg: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> bool {
+        let import = |hash| Digest::import_less_safe(digest, algorithm(hash)).ok();
+        let Some(digest) = alg.hash().and_then(import) else { return false };
+        alg.fits(self.kind)
+            && signature.len() == self.signature_len
+            && self
+                .parsed_for(alg)
+                .is_some_and(|key| key.verify_digest_sig(&digest, signature).is_ok())
     }
 
     fn parsed_for(&self, alg: SignatureAlgorithm) -> Option<&ParsedPublicKey> {

@@ -18,7 +18,7 @@ impl<'a> CompactJws<'a> {
     /// Splits a token into its three parts; header and payload are decoded by their readers.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for another number of parts, an empty header, or a signature that is
+    /// [`crate::Error::Malformed`] for another number of parts, an empty header, or a signature that is
     /// not strict base64url.
     pub fn split(token: &'a str) -> Result<Self> {
         let [protected, payload, signature] = split(token)?;

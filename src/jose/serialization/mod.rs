@@ -3,12 +3,15 @@
 
 mod jwe;
 mod jws;
+mod jws_json;
 mod members;
 mod text;
 
 pub(crate) use jwe::RecipientPart;
 pub use jwe::{Jwe, MAX_RECIPIENTS, join_jwe};
 pub use jws::CompactJws;
+pub(crate) use jws_json::is_compact;
+pub use jws_json::{JwsParts, JwsSignature, MAX_SIGNATURES};
 
 use members::{Kind as Member, Members};
 use text::JsonText;

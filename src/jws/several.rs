@@ -1,0 +1,419 @@
+//! A JWS in any serialization, with any number of signatures, and the rule that says how many of
+//! them must verify.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use zeroize::Zeroizing;
+
+use super::stream::{self, prehash};
+use super::trusted::{Claimed, SigningInput, TrustedKeys};
+use super::verify::Verified;
+use crate::error::{Error, Result};
+use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::base64url;
+use crate::jose::header::Header;
+use crate::jose::jwk::PublicJwk;
+use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
+use crate::policy::{JwsRules, JwsUnprotectedHeader};
+use crate::primitives::digest::Hasher;
+use crate::secret::Plaintext;
+
+/// Which signatures of a JWS must verify (RFC 7515 section 5.2 leaves it to the application). There
+/// is no default: the caller says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Require<'a> {
+    /// Every signature, each by a trusted key. One that is misformed, refused by policy or by nobody
+    /// we know refuses the JWS.
+    All,
+    /// At least one, by a trusted key. The others may be anything that the serialization allows,
+    /// and nothing is said of them.
+    Any,
+    /// Each of these issuers has signed: for each there is a signature by a trusted key with its
+    /// `iss`. Other signatures may be anything.
+    AllOf(&'a [&'a str]),
+    /// At least one of these issuers has signed. Other signatures may be anything.
+    AnyOf(&'a [&'a str]),
+}
+
+/// A JWS that has been parsed once and whose headers policy has seen, no signature verified yet.
+#[derive(Debug)]
+pub struct Jws<'a> {
+    payload: Option<Cow<'a, str>>,
+    is_compact: bool,
+    /// Whether the payload is base64url-encoded: `b64`, the same for all (RFC 7797 section 3).
+    encoded: bool,
+    signatures: Vec<Result<Checked<'a>>>,
+}
+
+/// A signature whose header policy has let through.
+#[derive(Debug)]
+struct Checked<'a> {
+    text: Cow<'a, str>,
+    protected: Header,
+    /// What policy believes: the protected header, or both.
+    believed: Header,
+    alg: SignatureAlgorithm,
+    signature: Vec<u8>,
+}
+
+/// Something that one or more signatures vouch for. Only a verification makes one.
+#[derive(Debug)]
+pub struct VerifiedJws<T> {
+    value: T,
+    signatures: Vec<VerifiedSignature>,
+}
+
+/// A signature that a trusted key verified.
+#[derive(Debug)]
+pub struct VerifiedSignature {
+    index: usize,
+    header: Header,
+    alg: SignatureAlgorithm,
+    key: PublicJwk,
+}
+
+impl<'a> Jws<'a> {
+    /// Parses a JWS in any serialization and checks its headers.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: as [`JwsParts::parse`], and for signatures that differ in `b64`. What is
+    /// wrong with one signature of several is for the rule to judge; the fault of an only one
+    /// ([`Error::Malformed`] or [`Error::Policy`]) is told at once.
+    pub fn parse(token: &'a [u8], rules: &JwsRules) -> Result<Self> {
+        let parts = JwsParts::parse(token, rules.limits.max_token_len)?;
+        let is_compact = parts.serialization == Serialization::Compact;
+        let is_only = parts.signatures.len() == 1;
+        let (mut signatures, mut b64) = (Vec::with_capacity(parts.signatures.len()), None);
+        for signature in parts.signatures {
+            let read = read_header(&signature);
+            if let Ok((_, _, encoded)) = &read
+                && *b64.get_or_insert(*encoded) != *encoded
+            {
+                return Err(Error::Malformed("the signatures differ in b64".into()));
+            }
+            let checked = read.and_then(|(protected, joined, _)| {
+                Checked::new(signature, protected, joined, rules)
+            });
+            if let (Err(error), true) = (&checked, is_only) {
+                return Err(error.clone());
+            }
+            signatures.push(checked);
+        }
+        let encoded = b64.unwrap_or(true);
+        let is_unfit = |payload: &Cow<'_, str>| !payload.bytes().all(serialization::is_compact);
+        if is_compact && !encoded && parts.payload.as_ref().is_some_and(is_unfit) {
+            return Err(Error::Malformed(
+                "the payload has characters that a compact JWS has no place for".into(),
+            ));
+        }
+        Ok(Self { payload: parts.payload, is_compact, encoded, signatures })
+    }
+
+    /// Returns how many signatures there are, verified or not.
+    pub fn count(&self) -> usize {
+        self.signatures.len()
+    }
+
+    /// Returns the headers as policy believes them, of every signature; nothing of them is verified.
+    ///
+    /// # Errors
+    /// The first signature's that policy refuses.
+    pub fn headers(&self) -> Result<Vec<&Header>> {
+        let headers = self.signatures.iter().map(|signature| match signature {
+            Ok(checked) => Ok(&checked.believed),
+            Err(error) => Err(error.clone()),
+        });
+        headers.collect()
+    }
+
+    /// Returns whether every signature that policy lets through can be verified without the payload
+    /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1).
+    pub fn takes_reader(&self) -> bool {
+        self.signatures.iter().flatten().all(|checked| prehash(checked.alg).is_some())
+    }
+
+    /// Verifies the signatures and returns the payload.
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`], [`Error::KeyNotFound`], [`Error::Policy`] or
+    /// [`Error::Malformed`], as the rule judges; [`Error::Malformed`] for a payload that is detached
+    /// or not base64url; [`Error::Usage`] for a rule that names no issuer.
+    pub fn verify(
+        self,
+        keys: &TrustedKeys,
+        require: &Require<'_>,
+    ) -> Result<VerifiedJws<Plaintext>> {
+        let payload = match &self.payload {
+            Some(payload) => payload,
+            None if self.is_compact => "",
+            None => {
+                return Err(Error::Malformed(
+                    "the token has no payload of its own: it is detached".into(),
+                ));
+            }
+        };
+        let signatures = self.verified_over(payload.as_bytes(), keys, require)?;
+        let value = match self.encoded {
+            true => serialization::decode(payload, "payload")?,
+            false => payload.as_bytes().to_vec(),
+        };
+        Ok(VerifiedJws { value: Plaintext::new(Zeroizing::new(value)), signatures })
+    }
+
+    /// Verifies the signatures of a JWS without payload (RFC 7515 appendix F) over `payload`.
+    ///
+    /// # Errors
+    /// As [`Jws::verify`]; [`Error::Malformed`] if the JWS has a payload of its own.
+    pub fn verify_detached(
+        self,
+        payload: &[u8],
+        keys: &TrustedKeys,
+        require: &Require<'_>,
+    ) -> Result<VerifiedJws<()>> {
+        self.check_detached()?;
+        let signatures = match self.encoded {
+            true => {
+                let encoded = Zeroizing::new(base64url::encode(payload));
+                self.verified_over(encoded.as_bytes(), keys, require)?
+            }
+            false => self.verified_over(payload, keys, require)?,
+        };
+        Ok(VerifiedJws { value: (), signatures })
+    }
+
+    /// As [`Jws::verify_detached`], reading the payload once and holding a few kilobytes of it.
+    ///
+    /// A signature with Ed25519 needs the payload in memory and counts as one that did not verify,
+    /// with the reason: see [`Jws::takes_reader`].
+    ///
+    /// # Errors
+    /// As [`Jws::verify_detached`]; [`Error::Io`] if the payload cannot be read; [`Error::Usage`] for
+    /// Ed25519.
+    pub fn verify_reader(
+        self,
+        payload: impl Read,
+        keys: &TrustedKeys,
+        require: &Require<'_>,
+    ) -> Result<VerifiedJws<()>> {
+        self.check_detached()?;
+        let mut hashers: Vec<_> = self.signatures.iter().map(Checked::hasher).collect();
+        stream::feed(payload, self.encoded, hashers.iter_mut().flatten())?;
+        let digests: Vec<_> = hashers.into_iter().map(|it| it.map(Hasher::finish)).collect();
+        let signatures =
+            self.conclude(keys, require, |index, checked, issuers| match &digests[index] {
+                Some(digest) => {
+                    keys.signer_of(SigningInput::Digest(digest), checked.claimed(), issuers)
+                }
+                None => Err(stream::needs_whole(checked.alg)),
+            })?;
+        Ok(VerifiedJws { value: (), signatures })
+    }
+
+    fn check_detached(&self) -> Result<()> {
+        match self.payload {
+            None => Ok(()),
+            Some(_) => Err(Error::Malformed("the token has a payload of its own".into())),
+        }
+    }
+
+    fn verified_over(
+        &self,
+        payload: &[u8],
+        keys: &TrustedKeys,
+        require: &Require<'_>,
+    ) -> Result<Vec<VerifiedSignature>> {
+        self.conclude(keys, require, |_, checked, issuers| {
+            // The payload may come out of a JWE: no copy of it stays behind.
+            let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+            keys.signer_of(SigningInput::Message(&input), checked.claimed(), issuers)
+        })
+    }
+
+    /// Has each signature verified and judges by the rule.
+    fn conclude<'k>(
+        &self,
+        keys: &'k TrustedKeys,
+        require: &Require<'_>,
+        verify: impl Fn(usize, &Checked<'_>, Option<&[&str]>) -> Result<&'k PublicJwk>,
+    ) -> Result<Vec<VerifiedSignature>> {
+        let issuers = require.issuers(keys)?;
+        let (mut verified, mut refusals) = (Vec::new(), Vec::new());
+        for (index, signature) in self.signatures.iter().enumerate() {
+            let signed_by = match signature {
+                Ok(checked) => verify(index, checked, issuers).map(|key| (checked, key)),
+                Err(error) => Err(error.clone()),
+            };
+            match signed_by {
+                Ok((checked, key)) => verified.push(VerifiedSignature {
+                    index,
+                    header: checked.protected.clone(),
+                    alg: checked.alg,
+                    key: key.clone(),
+                }),
+                Err(Error::KeyNotFound(_)) if *require == Require::All && self.count() > 1 => {
+                    return Err(Error::Policy(format!(
+                        "all signatures must verify, and the one at {index} is by nobody who is \
+                         trusted"
+                    )));
+                }
+                Err(error) if *require == Require::All => return Err(error),
+                // A device that does not answer is no bad signature.
+                Err(error @ Error::Backend(_)) => return Err(error),
+                Err(error) => refusals.push(error),
+            }
+        }
+        let has_signed = |name: &&str| {
+            verified.iter().any(|signature| signature.key.iss.as_deref() == Some(*name))
+        };
+        let is_met = match require {
+            Require::AllOf(names) => names.iter().all(has_signed),
+            Require::All | Require::Any | Require::AnyOf(_) => !verified.is_empty(),
+        };
+        match is_met {
+            true => Ok(verified),
+            false => Err(told(refusals)),
+        }
+    }
+}
+
+/// The refusal that tells most: that of a signature by a key of ours, or else the first.
+fn told(refusals: Vec<Error>) -> Error {
+    let is_telling = |error: &Error| matches!(error, Error::SignatureInvalid);
+    match refusals.iter().any(is_telling) {
+        true => Error::SignatureInvalid,
+        // Some verified, and an issuer that must have signed has not.
+        false => refusals.into_iter().next().unwrap_or(Error::SignatureInvalid),
+    }
+}
+
+impl<'a> Require<'a> {
+    /// Returns the issuers that the rule names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: a list without one, which anything would meet, or nothing;
+    /// [`Error::KeyNotFound`]: an issuer that no key is bound to, so that the rule cannot be met.
+    fn issuers(&self, keys: &TrustedKeys) -> Result<Option<&'a [&'a str]>> {
+        let (names, lacks) = match self {
+            Self::All | Self::Any => return Ok(None),
+            Self::AllOf([]) | Self::AnyOf([]) => {
+                return Err(Error::Usage("the rule names no issuer that must have signed".into()));
+            }
+            Self::AllOf(names) => (*names, names.iter().find(|name| !keys.has_issuer(name))),
+            Self::AnyOf(names) => {
+                let has_one = names.iter().any(|name| keys.has_issuer(name));
+                (*names, names.first().filter(|_| !has_one))
+            }
+        };
+        match lacks {
+            None => Ok(Some(names)),
+            Some(name) => Err(Error::KeyNotFound(format!(
+                "no trusted key is bound to the issuer {name:?}: give its key the member \"iss\""
+            ))),
+        }
+    }
+}
+
+/// Reads the protected header, the one that is joined with the unprotected one, and `b64`.
+fn read_header(signature: &JwsSignature<'_>) -> Result<(Header, Header, bool)> {
+    let protected = Header::parse_protected(&signature.protected)?;
+    if !signature.protected.is_empty() && protected.members().is_empty() {
+        // RFC 7515 section 7.2.1: a header without members must be absent.
+        return Err(Error::Malformed("the protected header has no members".into()));
+    }
+    let joined = Header::joint(&protected, &[&signature.header])?;
+    let encoded = protected.b64()?;
+    Ok((protected, joined, encoded))
+}
+
+impl<'a> Checked<'a> {
+    fn new(
+        signature: JwsSignature<'a>,
+        protected: Header,
+        joined: Header,
+        rules: &JwsRules,
+    ) -> Result<Self> {
+        let believed = match rules.unprotected {
+            JwsUnprotectedHeader::Joint => joined,
+            JwsUnprotectedHeader::Ignored if protected.alg().is_empty() => {
+                return Err(Error::Policy(
+                    "alg is not in the protected header: nothing else is believed here".into(),
+                ));
+            }
+            JwsUnprotectedHeader::Ignored => {
+                // A key in a header that nobody reads is refused all the same.
+                rules.limits.refuse_keys(&joined)?;
+                protected.clone()
+            }
+        };
+        let alg = rules.check(&believed)?;
+        let decoded = serialization::decode(&signature.signature, "signature")?;
+        Ok(Self { text: signature.protected, protected, believed, alg, signature: decoded })
+    }
+
+    fn claimed(&self) -> Claimed<'_> {
+        Claimed { alg: self.alg, kid: self.believed.kid(), signature: &self.signature }
+    }
+
+    /// The digest of the signing input as far as it is known, if one is all that is needed.
+    fn hasher(signature: &Result<Self>) -> Option<Hasher> {
+        let checked = signature.as_ref().ok()?;
+        Some(stream::begin(prehash(checked.alg)?, &checked.text))
+    }
+}
+
+impl<T> VerifiedJws<T> {
+    /// Returns what was verified.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// Hands over what was verified.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// Returns the signatures that verified, in the order of the JWS: one or more. Of others that it
+    /// has nothing is told.
+    pub fn signatures(&self) -> &[VerifiedSignature] {
+        &self.signatures
+    }
+
+    /// Hands over what was verified, with the signatures.
+    pub fn into_parts(self) -> (T, Vec<VerifiedSignature>) {
+        (self.value, self.signatures)
+    }
+
+    /// Hands over what an only signature verified.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there are several.
+    pub fn into_single(mut self) -> Result<Verified<T>> {
+        match (self.signatures.pop(), self.signatures.len()) {
+            (Some(signature), 0) => Ok(Verified::new(self.value, signature.header, signature.key)),
+            _ => Err(Error::Usage("the token has several signatures".into())),
+        }
+    }
+}
+
+impl VerifiedSignature {
+    /// Returns which signature of the JWS it is, counted from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the protected header, which the signature covers; without members if there is none.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Returns the algorithm that it verified under.
+    pub fn alg(&self) -> SignatureAlgorithm {
+        self.alg
+    }
+
+    /// Returns the trusted key that verified it.
+    pub fn key(&self) -> &PublicJwk {
+        &self.key
+    }
+}

@@ -1,0 +1,129 @@
+//! Payloads that are read once and never held: the signing input goes through a hash.
+
+use std::io::{ErrorKind, Read};
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::jose::alg::{Hash, SignatureAlgorithm};
+use crate::jose::base64url;
+use crate::primitives::digest::Hasher;
+
+/// How much of a payload is held at a time, in bytes: a multiple of 3, so that base64url of the parts
+/// is that of the whole.
+const CHUNK: usize = 48 * 1024;
+
+/// Returns the hash that an algorithm signs the digest of, and nothing else of the message.
+pub(super) fn prehash(alg: SignatureAlgorithm) -> Option<Hash> {
+    use SignatureAlgorithm as Alg;
+    match alg {
+        Alg::Rs256 | Alg::Rs384 | Alg::Rs512 => alg.hash(),
+        Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => alg.hash(),
+        Alg::Es256 | Alg::Es384 | Alg::Es512 => alg.hash(),
+        // PureEdDSA goes over the message twice (RFC 8032 section 5.1.6).
+        Alg::EdDsa | Alg::Ed25519 => None,
+    }
+}
+
+pub(super) fn needs_whole(alg: SignatureAlgorithm) -> Error {
+    Error::Usage(format!(
+        "{alg} needs the payload in memory: it goes over the message twice (RFC 8032 section 5.1)"
+    ))
+}
+
+/// Begins the digest of a signing input: the protected header and the period.
+pub(super) fn begin(hash: Hash, protected: &str) -> Hasher {
+    let mut hasher = Hasher::new(hash);
+    hasher.update(protected.as_bytes());
+    hasher.update(b".");
+    hasher
+}
+
+/// Reads a payload to its end into every digest, in base64url if it is `encoded`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn feed<'h>(
+    mut payload: impl Read,
+    encoded: bool,
+    hashers: impl Iterator<Item = &'h mut Hasher>,
+) -> Result<()> {
+    let mut hashers: Vec<_> = hashers.collect();
+    let mut chunk = Zeroizing::new(vec![0; CHUNK]);
+    let mut text = Zeroizing::new(String::with_capacity(CHUNK / 3 * 4));
+    loop {
+        let len = fill(&mut payload, &mut chunk)?;
+        let octets = match encoded {
+            true => {
+                text.clear();
+                base64url::encode_append(&chunk[..len], &mut text);
+                text.as_bytes()
+            }
+            false => &chunk[..len],
+        };
+        hashers.iter_mut().for_each(|hasher| hasher.update(octets));
+        if len < CHUNK {
+            return Ok(());
+        }
+    }
+}
+
+/// Fills a buffer, less only at the end.
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match source.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Io(format!("cannot read the payload: {error}"))),
+        }
+    }
+    Ok(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::digest::digest;
+
+    /// Gives a few bytes at a time.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let len = self.0.len().min(buffer.len()).min(1000);
+            let (now, rest) = self.0.split_at(len);
+            buffer[..len].copy_from_slice(now);
+            self.0 = rest;
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn parts_make_the_digest_of_the_whole() {
+        for len in [0, 1, 2, 3, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 2] {
+            let payload: Vec<u8> = (0..len).map(|at| (at * 7 % 251) as u8).collect();
+            for (encoded, whole) in
+                [(true, base64url::encode(&payload).into_bytes()), (false, payload.clone())]
+            {
+                let mut hashers = [begin(Hash::Sha256, "e30"), begin(Hash::Sha512, "")];
+                feed(Trickle(&payload), encoded, hashers.iter_mut()).unwrap();
+                let [first, second] = hashers.map(Hasher::finish);
+                assert_eq!(first, digest(Hash::Sha256, &[b"e30.", &whole[..]].concat()), "{len}");
+                assert_eq!(second, digest(Hash::Sha512, &[b".", &whole[..]].concat()), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_fails_is_told() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("gone"))
+            }
+        }
+        assert_eq!(feed(Broken, true, [].into_iter()).unwrap_err().code(), "io");
+    }
+}
