@@ -74,6 +74,16 @@ pub struct KeyringWriter {
     _lock: File,
 }
 
+impl Keyring {
+    /// Checks the text of a keyring as if it were read from `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is not a keyring, or is of a newer schema.
+    pub fn parse(path: &Path, json: &[u8]) -> Result<Self> {
+        parse(path, json)
+    }
+}
+
 impl KeyringFile {
     /// Names the file. Nothing is read yet; a symbolic link is followed, so that the file behind
     /// it is the one that is replaced.

@@ -1,0 +1,21 @@
+//! `policy explain`: it always has a reason, and agrees with what `inspect` sees.
+#![no_main]
+
+use hsm_jose::jose::inspect::inspect;
+use hsm_jose::jwt::{explain, explain_outside};
+use hsm_jose_fuzz::world::world;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    for engine in [&world().all, &world().strict] {
+        let inside = engine.contexts().map(|context| explain(context, data));
+        for verdict in inside.chain([explain_outside(engine.policy(), data)]) {
+            assert!(!verdict.steps.is_empty());
+            assert!(
+                verdict.steps.iter().all(|step| !step.chars().any(char::is_control)),
+                "{verdict:?}"
+            );
+            assert!(!verdict.accepted || inspect(data).is_ok());
+        }
+    }
+});

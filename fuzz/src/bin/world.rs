@@ -1,0 +1,179 @@
+//! Writes `world/tokens.json` and `world/issuers.json` anew: after a key or an algorithm was added.
+//!
+//! Signatures and encryptions are random, so the tokens are made once and kept.
+
+use std::path::Path;
+
+use hsm_jose::engine::{EncryptOptions, SignOptions};
+use hsm_jose::jose::alg::{
+    ContentEncryption, KeyAlgorithm, KeyManagement, Purpose, SignatureAlgorithm,
+};
+use hsm_jose::jose::base64url;
+use hsm_jose_fuzz::world::{DIRECTORY, Key, NOW, Taken, Token, World};
+// With the coverage of a fuzz build, it is libFuzzer that has the counters' functions.
+use libfuzzer_sys as _;
+use serde_json::{Value, json};
+
+fn main() {
+    let directory = Path::new(DIRECTORY);
+    let issuers = directory.join("issuers.json");
+    if !issuers.is_file() {
+        std::fs::write(&issuers, r#"{"keys":[]}"#).expect("issuers.json");
+    }
+    let keys = World::new(Vec::new()).keys;
+    let signing = keys.iter().filter(|key| key.purpose() == Purpose::Sign);
+    let set = json!({ "keys": signing.map(Key::public).collect::<Vec<_>>() });
+    std::fs::write(&issuers, format!("{set:#}\n")).expect("issuers.json");
+
+    let world = World::new(Vec::new());
+    let tokens = [encrypted(&world), signed(&world), of_contexts(&world), of_rfcs()].concat();
+    let world = World::new(tokens);
+    let lines: Vec<String> = world.tokens.iter().map(|token| json!(token).to_string()).collect();
+    std::fs::write(directory.join("tokens.json"), format!("[\n{}\n]\n", lines.join(",\n")))
+        .expect("tokens.json");
+}
+
+/// Every `alg` of every key with one `enc`, every `enc` with one key, without and with kid.
+fn encrypted(world: &World) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut number = 0;
+    for key in world.keys.iter().filter(|key| key.purpose() == Purpose::Decrypt) {
+        for alg in unwrapping(key) {
+            let enc = ContentEncryption::ALL[number % ContentEncryption::ALL.len()];
+            tokens.push(encrypt(world, key, alg, enc, &"content ".repeat(number % 8)));
+            number += 1;
+        }
+    }
+    let key = world.key(Purpose::Decrypt, 1);
+    for enc in ContentEncryption::ALL {
+        tokens.push(encrypt(world, key, unwrapping(key)[0], *enc, "sixteen bytes !!"));
+    }
+    tokens
+}
+
+fn encrypt(
+    world: &World,
+    key: &Key,
+    alg: KeyManagement,
+    enc: ContentEncryption,
+    content: &str,
+) -> Token {
+    let options = EncryptOptions { alg: Some(alg), enc: Some(enc), ..Default::default() };
+    let token = world.all.encrypt(world.recipient(key), &options, content.as_bytes());
+    Token {
+        name: format!("{alg} {enc} {}", key.kid()),
+        taken: Taken::Decrypt,
+        token: token.expect("a token"),
+        content: content.into(),
+        inner: None,
+    }
+}
+
+/// Every `alg` of every key.
+fn signed(world: &World) -> Vec<Token> {
+    let each = signing(world).map(|(key, alg)| Token {
+        name: format!("{alg} {}", key.kid()),
+        taken: Taken::Verify,
+        token: sign(world, key, alg, None, "payload"),
+        content: "payload".into(),
+        inner: None,
+    });
+    each.collect()
+}
+
+/// For every context, a token of each signing key or each recipient.
+fn of_contexts(world: &World) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for (number, (key, alg)) in signing(world).enumerate() {
+        let claims = json!({
+            "iss": key.public().iss, "aud": "https://partner.example", "sub": "alice", "iat": NOW,
+            "exp": NOW + 300, "jti": number.to_string(),
+        });
+        let claims = claims.to_string();
+        let inner = sign(world, key, alg, Some("JWT"), &claims);
+        let recipient = world.key(Purpose::Decrypt, number as u8);
+        let options = EncryptOptions { cty: Some("JWT"), ..Default::default() };
+        let nested = world.all.encrypt(world.recipient(recipient), &options, inner.as_bytes());
+        tokens.push(Token {
+            name: format!("{alg} {} to {}", key.kid(), recipient.kid()),
+            taken: Taken::Nested,
+            token: nested.expect("a token"),
+            content: claims.clone(),
+            inner: Some(inner),
+        });
+        tokens.push(Token {
+            name: format!("{alg} {}", key.kid()),
+            taken: Taken::Signed,
+            token: sign(world, key, alg, Some("logout+jwt"), &claims),
+            content: claims,
+            inner: None,
+        });
+    }
+    let rules = world.all.context("sealed").and_then(|context| context.opening().cloned());
+    let names = rules.expect("rules").decrypt;
+    for key in world.keys.iter().filter(|key| names.contains(&key.name)) {
+        let options = EncryptOptions { typ: Some("response+jwt"), ..Default::default() };
+        let claims = json!({ "vp_token": key.kid(), "state": "1" }).to_string();
+        let token = world.all.encrypt(world.recipient(key), &options, claims.as_bytes());
+        tokens.push(Token {
+            name: key.kid(),
+            taken: Taken::Sealed,
+            token: token.expect("a token"),
+            content: claims,
+            inner: None,
+        });
+    }
+    tokens
+}
+
+/// The examples of the RFCs whose keys are in this world, and whose content is text.
+fn of_rfcs() -> Vec<Token> {
+    let examples = Path::new(DIRECTORY).join("../../tests/data/rfc/examples.json");
+    let examples = std::fs::read(examples).expect("examples.json");
+    let examples: Value = serde_json::from_slice(&examples).expect("JSON");
+    let taken = examples["tokens"]
+        .as_array()
+        .expect("tokens")
+        .iter()
+        .filter(|example| example["expect"] == "opens" && example["payload"].is_string());
+    let own = |example: &Value| {
+        let text = |name: &str| example[name].as_str().unwrap_or_default().to_owned();
+        let content = base64url::decode(text("payload").as_bytes()).expect("base64url");
+        Token {
+            name: text("source"),
+            taken: if text("kind") == "jwe" { Taken::Decrypt } else { Taken::Verify },
+            token: text("token"),
+            content: String::from_utf8(content).expect("text"),
+            inner: None,
+        }
+    };
+    taken.map(own).collect()
+}
+
+fn signing(world: &World) -> impl Iterator<Item = (&Key, SignatureAlgorithm)> {
+    world.keys.iter().flat_map(|key| {
+        key.algs.iter().filter_map(move |alg| match alg {
+            KeyAlgorithm::Sign(alg) => Some((key, *alg)),
+            KeyAlgorithm::Unwrap(_) => None,
+        })
+    })
+}
+
+fn unwrapping(key: &Key) -> Vec<KeyManagement> {
+    let algs = key.algs.iter().filter_map(|alg| match alg {
+        KeyAlgorithm::Unwrap(alg) => Some(*alg),
+        KeyAlgorithm::Sign(_) => None,
+    });
+    algs.collect()
+}
+
+fn sign(
+    world: &World,
+    key: &Key,
+    alg: SignatureAlgorithm,
+    typ: Option<&str>,
+    payload: &str,
+) -> String {
+    let options = SignOptions { alg: Some(alg), typ, ..Default::default() };
+    world.all.sign(&key.name, &options, payload.as_bytes()).expect("a token")
+}

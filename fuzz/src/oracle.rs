@@ -1,0 +1,149 @@
+//! What must hold of every token, whatever a target did to it.
+
+use hsm_jose::Error;
+use hsm_jose::jwt::{Explanation, Opened, explain, explain_outside};
+
+use crate::parts;
+use crate::world::{Taken, world};
+
+/// The codes of a JWE that is refused.
+const DECRYPT: &[&str] =
+    &["malformed", "policy", "decryption_failed", "key_not_found", "key_ambiguous"];
+
+/// The codes of a JWS that is refused.
+const VERIFY: &[&str] = &["malformed", "policy", "signature_invalid", "key_not_found"];
+
+/// The code that `open` adds: what came out is not what its context takes.
+const CLAIM: &[&str] = &["claim"];
+
+/// Decrypts in both engines.
+///
+/// What is taken has every authenticated part of a token of this world, and its content. What the
+/// strict engine takes, the other one takes too.
+///
+/// Returns whether it was taken.
+pub fn decrypt(token: &[u8]) -> bool {
+    let [taken, taken_strictly] = [&world().all, &world().strict].map(|engine| {
+        let verdict = explain_outside(engine.policy(), token);
+        match engine.decrypt(token, None) {
+            Ok(decrypted) => {
+                let part = parts::sealed(token).expect("a JWE that was decrypted has five parts");
+                let content = world().sealed.get(&part).expect("a token of this world, unchanged");
+                assert_eq!(decrypted.plaintext.as_bytes(), content.as_bytes());
+                assert!(
+                    engine.policy().jwe.algs.iter().any(|alg| alg.name() == decrypted.header.alg())
+                );
+                assert_explained(&verdict, None);
+                true
+            }
+            Err(error) => {
+                assert_told(&error, &[DECRYPT]);
+                assert_explained(&verdict, Some(&error));
+                false
+            }
+        }
+    });
+    assert!(taken || !taken_strictly, "strict takes what all refuses");
+    taken
+}
+
+/// Verifies in both engines.
+///
+/// What is taken has the header and the payload of a token of this world. What the strict engine
+/// takes, the other one takes too.
+///
+/// Returns whether it was taken.
+pub fn verify(token: &[u8]) -> bool {
+    let engines = [(&world().all, &world().trusted), (&world().strict, &world().trusted_strictly)];
+    let [taken, taken_strictly] =
+        engines.map(|(engine, trusted)| match engine.verify(token, trusted) {
+            Ok(verified) => {
+                let payload = signed_content(token).expect("a token of this world, unchanged");
+                assert_eq!(verified.get().as_bytes(), payload.as_bytes());
+                assert!(
+                    engine
+                        .policy()
+                        .jws
+                        .algs
+                        .iter()
+                        .any(|alg| alg.name() == verified.header().alg())
+                );
+                true
+            }
+            Err(error) => {
+                assert_told(&error, &[VERIFY]);
+                false
+            }
+        });
+    assert!(taken || !taken_strictly, "strict takes what all refuses");
+    taken
+}
+
+/// Opens in both engines, in the context that is meant.
+///
+/// What comes out as verified are the claims that an issuer of this world signed; what comes out as
+/// unsigned comes from the context that says so, and from no other.
+///
+/// Returns whether it was taken.
+pub fn open(taken: Taken, token: &[u8]) -> bool {
+    let name = taken.context().expect("a context");
+    let [all, strict] = [&world().all, &world().strict].map(|engine| {
+        let verdict = explain(engine.context(name).expect("a context"), token);
+        match engine.open(name, token) {
+            Ok(opened) => {
+                let claims = opened.claims().json();
+                match (&opened, taken) {
+                    (Opened::Verified(_), Taken::Signed) => {
+                        let content = signed_content(token).expect("a token of this world");
+                        assert_eq!(claims, content.as_bytes());
+                    }
+                    // Anyone can encrypt what an issuer has signed: only the claims are bound.
+                    (Opened::Verified(_), Taken::Nested) => {
+                        let mut known = world().signed.values();
+                        assert!(known.any(|content| content.as_bytes() == claims));
+                    }
+                    (Opened::Unsigned(_), Taken::Sealed) => {}
+                    _ => panic!("{opened:?} in context {name}"),
+                }
+                assert_explained(&verdict, None);
+                true
+            }
+            Err(error) => {
+                assert_told(&error, &[DECRYPT, VERIFY, CLAIM]);
+                assert!(verdict.accepted || !matches!(error, Error::DecryptionFailed));
+                false
+            }
+        }
+    });
+    assert!(all || !strict, "strict takes what all refuses");
+    all
+}
+
+/// What a refusal may say: a code of the operation, and a message that is short and of one line.
+pub fn assert_told(error: &Error, codes: &[&[&str]]) {
+    let code = error.code();
+    assert!(codes.iter().any(|codes| codes.contains(&code)), "{code}: {error}");
+    let message = error.to_string();
+    assert!(message.len() <= 1024, "{} bytes: {message}", message.len());
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+    if matches!(error, Error::DecryptionFailed) {
+        assert_eq!(message, "decryption failed");
+    }
+}
+
+/// The verdict without a key agrees with what the engine did.
+fn assert_explained(verdict: &Explanation, error: Option<&Error>) {
+    match error {
+        None => assert!(verdict.accepted, "{verdict:?}"),
+        Some(Error::DecryptionFailed | Error::KeyNotFound(_) | Error::KeyAmbiguous(_)) => {
+            assert!(verdict.accepted, "{verdict:?}");
+        }
+        Some(Error::Malformed(_)) => assert!(!verdict.accepted, "{verdict:?}"),
+        Some(_) => {}
+    }
+}
+
+fn signed_content(token: &[u8]) -> Option<&'static str> {
+    let mut parts = parts::signed(token).into_iter();
+    parts.find_map(|part| world().signed.get(&part)).map(String::as_str)
+}

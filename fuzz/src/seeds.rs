@@ -1,0 +1,121 @@
+//! What each target starts from: tokens, keys and configurations that are in the repository anyway.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hsm_jose::jose::base64url;
+use serde_json::{Value, json};
+
+use crate::world::{self, DIRECTORY, Taken, world};
+
+/// Returns the seeds of a target; a target that is not named here starts from what is committed for
+/// it under `seeds/`, or from nothing.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "compact_jwe" | "compact_jws" | "inspect" | "explain" | "decrypt" | "verify" | "open" => {
+            tokens()
+        }
+        "header" => tokens().iter().filter_map(|token| header(token)).collect(),
+        "json" | "claims" => {
+            let headers = tokens();
+            let headers = headers.iter().filter_map(|token| header(token));
+            headers.chain(contents()).chain(public_keys()).collect()
+        }
+        "jwk" => public_keys(),
+        "private_jwk" => private_keys(),
+        "jwk_set" => sets(),
+        "keyring" => vec![world::keyring(&world().keys).into_bytes()],
+        "config" => configurations(),
+        "decrypt_edited" => numbers(Taken::Decrypt),
+        "verify_edited" => numbers(Taken::Verify),
+        "open_edited" => {
+            let contexts = [Taken::Nested, Taken::Signed, Taken::Sealed].into_iter().enumerate();
+            let each = contexts.flat_map(|(context, taken)| {
+                let numbers = numbers(taken).into_iter();
+                numbers.map(move |number| vec![number[0], context as u8, context as u8])
+            });
+            each.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The tokens of the world, of the RFCs and of the attack cases.
+fn tokens() -> Vec<Vec<u8>> {
+    let mut tokens: Vec<Vec<u8>> =
+        world().tokens.iter().map(|token| token.token.clone().into_bytes()).collect();
+    for directory in ["tests/data/rfc", "tests/data/attacks"] {
+        for file in files(&repository(directory)) {
+            let text = fs::read(&file).expect("a file that can be read");
+            if let Ok(json) = serde_json::from_slice(&text) {
+                collect_tokens(&json, &mut tokens);
+            }
+        }
+    }
+    tokens
+}
+
+/// Collects every member `token`, at any level: text, or an object of a JSON serialization.
+fn collect_tokens(json: &Value, tokens: &mut Vec<Vec<u8>>) {
+    match json {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match (name.as_str(), value) {
+                    ("token", Value::String(text)) => tokens.push(text.clone().into_bytes()),
+                    ("token", Value::Object(_)) => tokens.push(value.to_string().into_bytes()),
+                    _ => collect_tokens(value, tokens),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_tokens(value, tokens)),
+        _ => {}
+    }
+}
+
+fn header(token: &[u8]) -> Option<Vec<u8>> {
+    base64url::decode(token.split(|byte| *byte == b'.').next()?).ok()
+}
+
+fn contents() -> Vec<Vec<u8>> {
+    world().tokens.iter().map(|token| token.content.clone().into_bytes()).collect()
+}
+
+fn public_keys() -> Vec<Vec<u8>> {
+    world().keys.iter().map(|key| json!(key.public()).to_string().into_bytes()).collect()
+}
+
+fn private_keys() -> Vec<Vec<u8>> {
+    world().keys.iter().map(|key| key.jwk.to_string().into_bytes()).collect()
+}
+
+fn sets() -> Vec<Vec<u8>> {
+    let keys: Vec<Value> = world().keys.iter().map(|key| json!(key.public())).collect();
+    let pairs = keys.chunks(2).map(|keys| json!({ "keys": keys }).to_string().into_bytes());
+    pairs.chain(public_keys()).collect()
+}
+
+fn configurations() -> Vec<Vec<u8>> {
+    let own = [Path::new(DIRECTORY).join("all.toml"), Path::new(DIRECTORY).join("strict.toml")];
+    let files = files(&repository("hsm-config")).into_iter().chain(own);
+    let files = files.filter(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.map(|file| fs::read(file).expect("a file that can be read")).collect()
+}
+
+/// One byte for each token: chosen, and not changed.
+fn numbers(taken: Taken) -> Vec<Vec<u8>> {
+    let count = world().tokens.iter().filter(|token| token.taken == taken).count();
+    (0..count.min(256)).map(|number| vec![number as u8]).collect()
+}
+
+fn repository(directory: &str) -> PathBuf {
+    Path::new(DIRECTORY).join("../..").join(directory)
+}
+
+/// The files of a directory, in order; none where it does not exist.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|file| file.is_file());
+    files.sort();
+    files
+}
