@@ -549,6 +549,24 @@ fn what_nobody_signed_is_never_verified() {
     assert_eq!(world.verdict(&world.encrypted(&signed, None)), "malformed");
 }
 
+/// What `open` of the context would not take is not made, also where no lifetime is stamped.
+#[test]
+fn claims_that_nobody_stamps_are_checked_before_they_are_sealed() {
+    let mut world = world(Nesting::Jwe);
+    let seal = world.context.seal.as_mut().unwrap();
+    (seal.issuer, seal.audience, seal.lifetime) = (None, None, None);
+    for claims in [
+        r#"{"iat":null}"#.to_owned(),
+        r#"{"exp":"1"}"#.to_owned(),
+        r#"{"iss":1}"#.to_owned(),
+        format!(r#"{{"iat":{}}}"#, NOW + 61),
+        format!(r#"{{"exp":{NOW}}}"#),
+    ] {
+        assert_eq!(world.seal(&claims).unwrap_err().code(), "claim", "{claims}");
+    }
+    assert!(world.seal(&format!(r#"{{"iat":{NOW},"exp":{},"iss":"me"}}"#, NOW + 1)).is_ok());
+}
+
 #[test]
 fn a_key_registered_for_one_issuer_speaks_for_no_other() {
     let mut world = world(Nesting::Jws);

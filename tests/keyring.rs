@@ -254,6 +254,7 @@ fn a_file_that_is_not_a_good_keyring_is_refused_as_it_is() {
         ("\"ES256\"", "\"HS256\"", "not an alg of this build"),
         ("\"version\": 1", "\"version\": 0", "version 0"),
         ("\"state\": \"active\"", "\"state\": \"lost\"", "unknown variant `lost`"),
+        ("\"purpose\": \"sign\"", "\"purpose\": \"si\\u001bgn\"", "unknown variant `si\\u{1b}gn`"),
         ("\"kty\": \"EC\"", "\"kty\": \"EC\", \"d\": \"AAAA\"", "private member"),
         ("\"memory:b\"", "\"memory:a\"", "at one place"),
         ("\"memory:b\"", "\"files:b\"", "not a pkcs11: URI"),

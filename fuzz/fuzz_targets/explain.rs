@@ -15,7 +15,9 @@ fuzz_target!(|data: &[u8]| {
                 verdict.steps.iter().all(|step| !step.chars().any(char::is_control)),
                 "{verdict:?}"
             );
-            assert!(!verdict.accepted || inspect(data).is_ok());
+            // A payload is decoded when its signature has been verified, and `inspect` verifies none.
+            let is_jwe = data.iter().filter(|byte| **byte == b'.').count() == 4;
+            assert!(!verdict.accepted || !is_jwe || inspect(data).is_ok());
         }
     }
 });

@@ -138,7 +138,7 @@ fn assert_explained(verdict: &Explanation, error: Option<&Error>) {
         Some(Error::DecryptionFailed | Error::KeyNotFound(_) | Error::KeyAmbiguous(_)) => {
             assert!(verdict.accepted, "{verdict:?}");
         }
-        Some(Error::Malformed(_)) => assert!(!verdict.accepted, "{verdict:?}"),
+        // A JWS is malformed to `decrypt`, and may be a good one to `policy explain`.
         Some(_) => {}
     }
 }

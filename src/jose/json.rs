@@ -61,6 +61,18 @@ pub(crate) fn quotable(text: &str) -> &str {
     text.char_indices().nth(32).map_or(text, |(end, _)| &text[..end])
 }
 
+/// Escapes the control characters of a message that quotes a stranger's text: it stays one line, and no
+/// terminal is told to do anything.
+pub(crate) fn escaped(message: &str) -> String {
+    message.chars().fold(String::with_capacity(message.len()), |mut text, next| {
+        match next.is_control() {
+            true => text.extend(next.escape_default()),
+            false => text.push(next),
+        }
+        text
+    })
+}
+
 /// What is wrong with a JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

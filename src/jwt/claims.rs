@@ -135,14 +135,19 @@ impl Claims {
         if let Some(lifetime) = rules.lifetime {
             stamp_times(members, lifetime, context.skew, now)?;
         }
-        if let Some(value) = members.get("nbf") {
-            let nbf = numeric_date("nbf", value)?;
-            let exp = members.get("exp").map(|value| numeric_date("exp", value)).transpose()?;
-            if exp.is_some_and(|exp| nbf >= exp) {
-                return Err(claim("nbf", "is not before exp"));
-            }
+        // What the same context would not take is not made in it, but for what is not valid yet.
+        let date = |name| members.get(name).map(|value| numeric_date(name, value)).transpose();
+        let (exp, nbf, iat) = (date("exp")?, date("nbf")?, date("iat")?);
+        if exp.is_some_and(|exp| exp <= now as f64) {
+            return Err(claim("exp", "is in the past"));
         }
-        for name in ["sub", "jti"] {
+        if iat.is_some_and(|iat| iat > now as f64 + context.skew as f64) {
+            return Err(claim("iat", "is in the future"));
+        }
+        if nbf.is_some_and(|nbf| exp.is_some_and(|exp| nbf >= exp)) {
+            return Err(claim("nbf", "is not before exp"));
+        }
+        for name in ["iss", "sub", "jti"] {
             text_if_present(members, name)?;
         }
         if rules.sign.is_some() && !members.contains_key("jti") {

@@ -285,8 +285,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
         };
         wrong(format!("{error}{advice}"))
     })?;
-    let versioned: Versioned =
-        serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    // serde_json quotes unknown names as they are.
+    let mistyped = |error: serde_json::Error| wrong(json::escaped(&error.to_string()));
+    let versioned: Versioned = serde_json::from_slice(bytes).map_err(mistyped)?;
     if versioned.schema != SCHEMA {
         return Err(wrong(format!(
             "schema {}, this build knows {SCHEMA}: use the version that wrote it; \
@@ -294,8 +295,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
             versioned.schema
         )));
     }
-    let keyring: Keyring =
-        serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    let keyring: Keyring = serde_json::from_slice(bytes).map_err(mistyped)?;
     keyring.check().map_err(wrong)?;
     Ok(keyring)
 }
