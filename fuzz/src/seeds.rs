@@ -55,14 +55,13 @@ fn tokens() -> Vec<Vec<u8>> {
     tokens
 }
 
-/// Collects every member `token`, at any level: text, or an object of a JSON serialization.
+/// Collects every member `token`, at any level; the form is told in `tests/data/attacks/README.md`.
 fn collect_tokens(json: &Value, tokens: &mut Vec<Vec<u8>>) {
     match json {
         Value::Object(members) => {
             for (name, value) in members {
-                match (name.as_str(), value) {
-                    ("token", Value::String(text)) => tokens.push(text.clone().into_bytes()),
-                    ("token", Value::Object(_)) => tokens.push(value.to_string().into_bytes()),
+                match name.as_str() {
+                    "token" => tokens.push(token(value)),
                     _ => collect_tokens(value, tokens),
                 }
             }
@@ -70,6 +69,31 @@ fn collect_tokens(json: &Value, tokens: &mut Vec<Vec<u8>>) {
         Value::Array(values) => values.iter().for_each(|value| collect_tokens(value, tokens)),
         _ => {}
     }
+}
+
+/// A text, an object of a JSON serialization, or pieces.
+fn token(value: &Value) -> Vec<u8> {
+    match value {
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Array(pieces) => pieces.iter().flat_map(piece).collect(),
+        _ => value.to_string().into_bytes(),
+    }
+}
+
+fn piece(piece: &Value) -> Vec<u8> {
+    if let Some(text) = piece["repeat"].as_str() {
+        // Longer ones are for the tests of limits: a fuzzer has no use for them.
+        let times = piece["times"].as_u64().unwrap_or_default().min(1000);
+        return text.repeat(times as usize).into_bytes();
+    }
+    if let Some(hex) = piece["hex"].as_str() {
+        let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        return digits
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8))
+            .collect();
+    }
+    token(piece)
 }
 
 fn header(token: &[u8]) -> Option<Vec<u8>> {
@@ -111,11 +135,14 @@ fn repository(directory: &str) -> PathBuf {
     Path::new(DIRECTORY).join("../..").join(directory)
 }
 
-/// The files of a directory, in order; none where it does not exist.
+/// The files of a directory and of those in it, in order; none where it does not exist.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    files.retain(|file| file.is_file());
-    files.sort();
-    files
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let all = paths.into_iter().flat_map(|path| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    });
+    all.collect()
 }

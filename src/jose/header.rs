@@ -117,6 +117,18 @@ impl Header {
         base64url::encode(&json)
     }
 
+    /// Encodes the header of a token that is being made: no longer than is taken.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: over [`MAX_HEADER_LEN`].
+    pub fn encode_to_send(&self) -> Result<String> {
+        let encoded = self.encode();
+        if encoded.len() > (MAX_HEADER_LEN * 4).div_ceil(3) {
+            return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
+        }
+        Ok(encoded)
+    }
+
     /// Returns all members.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
@@ -306,6 +318,18 @@ mod tests {
         assert!(parse(&long).unwrap_err().to_string().contains("over 16384 bytes"));
         let kid = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(MAX_KID_LEN + 1));
         assert!(parse(&kid).unwrap_err().to_string().contains("kid"));
+    }
+
+    #[test]
+    fn what_is_sent_would_be_taken() {
+        let header = |name: &str, len: usize| {
+            let members = [("alg", "ES256".to_owned()), (name, "A".repeat(len))];
+            let members = members.map(|(name, value)| (name.to_owned(), Value::from(value)));
+            Header::of(members.into_iter().collect())
+        };
+        let largest = header("typ", MAX_HEADER_LEN - r#"{"alg":"ES256","typ":""}"#.len());
+        assert!(Header::parse(&largest.encode_to_send().unwrap()).is_ok());
+        assert!(header("typ", MAX_HEADER_LEN).encode_to_send().is_err());
     }
 
     #[test]

@@ -123,10 +123,7 @@ impl<'a> JweBuilder<'a> {
         if let [Delivered { members, .. }] = &mut delivered[..] {
             protected.append(members);
         }
-        let protected = Header::of(protected).encode();
-        if protected.len() > MAX_HEADER_LEN / 3 * 4 {
-            return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
-        }
+        let protected = Header::of(protected).encode_to_send()?;
         let aad = base64url::encode(self.aad);
         let authenticated = match aad.is_empty() {
             true => Cow::Borrowed(&*protected),
@@ -208,6 +205,9 @@ impl<'a> JweBuilder<'a> {
         }
         let PartyInfo { apu, apv } = self.parties;
         let names_parties = !apu.is_empty() || !apv.is_empty();
+        if apu.len().max(apv.len()) > MAX_PARTY_INFO_LEN {
+            return Err(Error::Usage(format!("apu or apv of over {MAX_PARTY_INFO_LEN} bytes")));
+        }
         if names_parties && !self.recipients.iter().any(|(_, alg)| alg.is_ecdh()) {
             return usage("apu and apv are for ECDH-ES");
         }

@@ -52,13 +52,14 @@ pub struct Signer<'a> {
 /// Signs `payload` into a compact JWS (RFC 7515 section 5.1).
 ///
 /// # Errors
-/// A device fault, or an algorithm that the key does not do.
+/// A device fault, an algorithm that the key does not do, or [`crate::Error::Usage`] for a header that
+/// is longer than is taken.
 pub fn sign(
     key: &dyn HardwareKey,
     parameters: &JwsParameters<'_>,
     payload: &[u8],
 ) -> Result<String> {
-    let mut token = signing_input(parameters, payload);
+    let mut token = signing_input(parameters, payload)?;
     let signature = made_by(key, parameters.alg, ToSign::Message(token.as_bytes()))?;
     token.push('.');
     base64url::encode_append(&signature, &mut token);
@@ -74,7 +75,7 @@ pub fn sign_detached(
     parameters: &JwsParameters<'_>,
     payload: &[u8],
 ) -> Result<String> {
-    let input = signing_input(parameters, payload);
+    let input = signing_input(parameters, payload)?;
     let signature = made_by(key, parameters.alg, ToSign::Message(input.as_bytes()))?;
     let header = input.split('.').next().unwrap_or_default();
     Ok(format!("{header}..{}", base64url::encode(&signature)))
@@ -255,13 +256,13 @@ fn made_by(key: &dyn HardwareKey, alg: SignatureAlgorithm, input: ToSign<'_>) ->
     Ok(key.sign(alg, input)?)
 }
 
-fn signing_input(parameters: &JwsParameters<'_>, payload: &[u8]) -> String {
-    let mut input = Header::of(parameters.members()).encode();
+fn signing_input(parameters: &JwsParameters<'_>, payload: &[u8]) -> Result<String> {
+    let mut input = Header::of(parameters.members()).encode_to_send()?;
     // The payload, two dots and the longest signature, so that signing does not move the text.
     input.reserve(payload.len() * 4 / 3 + 1024);
     input.push('.');
     base64url::encode_append(payload, &mut input);
-    input
+    Ok(input)
 }
 
 fn check_form(signers: &[Signer<'_>], form: JwsForm) -> Result<()> {
