@@ -1,4 +1,4 @@
-//! Changes to a compact token that keep it decodable, so that what is behind the parsers is reached.
+//! Changes to a token that keep it decodable, so that what is behind the parsers is reached.
 
 use arbitrary::Arbitrary;
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm};
@@ -55,6 +55,8 @@ pub enum Edit {
     Twice { name: Name, value: Value },
     /// Puts another header in its place.
     Header { json: Vec<u8> },
+    /// Sets a member of a JSON serialization, outside of what is protected.
+    Outside { name: Name, value: Value },
 }
 
 /// The name of a member: one that means something, or any.
@@ -97,10 +99,53 @@ pub enum Value {
     Deep(u8),
 }
 
-const NAMES: [&str; 36] = [
-    "alg", "enc", "kid", "typ", "cty", "crit", "zip", "b64", "jwk", "jku", "x5u", "x5c", "x5t",
-    "x5t#S256", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "iss", "aud", "sub", "exp", "iat",
-    "nbf", "jti", "kty", "crv", "x", "y", "d", "k", "n", "e",
+const NAMES: [&str; 46] = [
+    "alg",
+    "enc",
+    "kid",
+    "typ",
+    "cty",
+    "crit",
+    "zip",
+    "b64",
+    "jwk",
+    "jku",
+    "x5u",
+    "x5c",
+    "x5t",
+    "x5t#S256",
+    "epk",
+    "apu",
+    "apv",
+    "iv",
+    "tag",
+    "p2s",
+    "p2c",
+    "iss",
+    "aud",
+    "sub",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "kty",
+    "crv",
+    "x",
+    "y",
+    "d",
+    "k",
+    "n",
+    "e",
+    "protected",
+    "unprotected",
+    "header",
+    "recipients",
+    "encrypted_key",
+    "ciphertext",
+    "aad",
+    "payload",
+    "signature",
+    "signatures",
 ];
 
 /// Names of algorithms that are none of this build's, and spellings that must not be taken for one.
@@ -136,13 +181,50 @@ impl Case {
     }
 }
 
-/// Makes the changes to a compact token.
+/// Makes the changes to a token, compact or JSON. Of a JSON one the parts are its texts, the protected
+/// header first.
 pub fn apply(token: &str, edits: &[Edit]) -> Vec<u8> {
-    let mut parts: Vec<Vec<u8>> = token.split('.').map(|part| part.as_bytes().to_vec()).collect();
-    for edit in edits.iter().take(MAX_EDITS) {
-        edit.apply(&mut parts);
+    let edits = edits.iter().take(MAX_EDITS);
+    let Ok(mut json @ Json::Object(_)) = serde_json::from_str(token) else {
+        let mut parts: Vec<Vec<u8>> =
+            token.split('.').map(|part| part.as_bytes().to_vec()).collect();
+        edits.for_each(|edit| edit.apply(&mut parts));
+        return parts.join(&b'.');
+    };
+    let mut texts = Vec::new();
+    collect_texts(&json, "", &mut texts);
+    texts.sort_by_key(|(place, _)| !place.ends_with("/protected"));
+    let (places, mut parts): (Vec<String>, Vec<Vec<u8>>) = texts.into_iter().unzip();
+    for edit in edits {
+        match edit {
+            Edit::Outside { name, value } => json[name.text()] = value.json(),
+            edit => edit.apply(&mut parts),
+        }
     }
-    parts.join(&b'.')
+    for (place, part) in places.iter().zip(parts) {
+        if let Some(text) = json.pointer_mut(place) {
+            *text = String::from_utf8_lossy(&part).into();
+        }
+    }
+    json.to_string().into_bytes()
+}
+
+/// Collects every text of a value, each with its JSON pointer.
+fn collect_texts(value: &Json, place: &str, texts: &mut Vec<(String, Vec<u8>)>) {
+    match value {
+        Json::String(text) => texts.push((place.to_owned(), text.clone().into_bytes())),
+        Json::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                collect_texts(value, &format!("{place}/{index}"), texts);
+            }
+        }
+        Json::Object(members) => {
+            for (name, value) in members {
+                collect_texts(value, &format!("{place}/{name}"), texts);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 impl Edit {
@@ -204,6 +286,8 @@ impl Edit {
                 *bytes = [member.as_bytes(), bytes.get(1..).unwrap_or_default()].concat();
             }),
             Self::Header { json } => parts[0] = encoded(json),
+            // A compact token has nothing outside.
+            Self::Outside { .. } => {}
         }
     }
 }
