@@ -523,6 +523,23 @@ fn claims_are_checked() {
     }
 }
 
+/// RFC 8259 section 6: a number may have more digits than a double; it is the caller's, and signed as it
+/// is written.
+#[test]
+fn claims_are_sealed_as_they_are_written() {
+    let world = world(Nesting::JweOfJws);
+    for claims in [
+        r#"{"n":123456789012345678901234567890,"f":4.46480702979209e-306,"z":1.0}"#,
+        " {\"\\u0061\" : 1E2\n}\n",
+        " { } ",
+    ] {
+        let opened = world.open_at(&world.seal(claims).unwrap(), NOW).unwrap();
+        let json = std::str::from_utf8(opened.claims().json()).unwrap();
+        assert!(json.ends_with(&claims.trim()[1..]), "{json}");
+        assert_eq!(opened.claims().members()["iss"], "https://issuer.example");
+    }
+}
+
 #[test]
 fn claims_that_contradict_the_context_are_not_sealed() {
     let world = world(Nesting::JweOfJws);

@@ -155,10 +155,24 @@ impl Claims {
             random::fill(&mut jti);
             members.insert("jti".into(), base64url::encode(&jti).into());
         }
-        let mut json = Zeroizing::new(Vec::with_capacity(2 * self.json.len() + 256));
+        members.retain(|name, _| !self.members.0.contains_key(name));
+        Ok(self.with_added(members))
+    }
+
+    /// Puts members before the claims, whose text stays as it is: written anew, a number of many digits
+    /// would be another one.
+    fn with_added(&self, added: &Map<String, Value>) -> Zeroizing<Vec<u8>> {
+        let mut json = Zeroizing::new(Vec::with_capacity(self.json.len() + 512));
         // invariant: a map of JSON values always serializes, and a Vec takes every byte.
-        let _ = serde_json::to_writer(&mut *json, members);
-        Ok(json)
+        let _ = serde_json::to_writer(&mut *json, added);
+        json.pop();
+        if !added.is_empty() && !self.members.0.is_empty() {
+            json.push(b',');
+        }
+        // The text is an object: after white space comes its brace.
+        let own = self.json.trim_ascii().get(1..).unwrap_or_default();
+        json.extend_from_slice(own);
+        json
     }
 
     /// Checks the claims of a token that was opened, at time `now`; `key_issuer` is the one issuer
