@@ -12,7 +12,7 @@ use hsm_jose::jose::alg::{
 };
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
+use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, OuterKeys};
 use hsm_jose::policy::{
@@ -87,7 +87,7 @@ fn encrypted(
 fn decrypted(alg: KeyManagement, shape: KeyShape, token: &[u8]) -> Result<Vec<u8>, Error> {
     let key = key(KeyAlgorithm::Unwrap(alg), shape);
     let token = JweToken::parse(token, &Policy::of(Profile::All).jwe)?;
-    Ok(jwe::decrypt(token, &[&*key])?.plaintext.into_bytes())
+    Ok(jwe::decrypt(token, &[Attempt { recipient: 0, key: &*key }])?.plaintext.into_bytes())
 }
 
 fn signed(alg: SignatureAlgorithm, shape: KeyShape, payload: &[u8]) -> String {
@@ -117,7 +117,7 @@ struct Opening(Arc<dyn HardwareKey>);
 
 impl OuterKeys for Opening {
     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> Result<Decrypted, Error> {
-        jwe::decrypt(token, &[&*self.0])
+        jwe::decrypt(token, &[Attempt { recipient: 0, key: &*self.0 }])
     }
 }
 

@@ -6,6 +6,7 @@ use hsm_jose::engine::{EncryptOptions, SignOptions};
 use hsm_jose::jose::alg::{
     ContentEncryption, KeyAlgorithm, KeyManagement, Purpose, SignatureAlgorithm,
 };
+use hsm_jose::jose::serialization::Serialization;
 use hsm_jose_fuzz::oracle::assert_told;
 use hsm_jose_fuzz::world::world;
 use libfuzzer_sys::fuzz_target;
@@ -19,6 +20,8 @@ struct Wanted<'a> {
     cty: Option<&'a str>,
     apu: &'a [u8],
     apv: &'a [u8],
+    aad: &'a [u8],
+    serialization: u8,
     signs: bool,
     content: &'a [u8],
 }
@@ -48,12 +51,14 @@ fuzz_target!(|wanted: Wanted| {
     let key = world.key(Purpose::Decrypt, wanted.key);
     let alg = wanted.alg.map(|number| chosen(KeyManagement::ALL, number));
     let enc = wanted.enc.map(|number| chosen(ContentEncryption::ALL, number));
-    let options = EncryptOptions { alg, enc, typ, cty, apu, apv };
+    let all = [Serialization::Compact, Serialization::Flattened, Serialization::General];
+    let (serialization, aad) = (chosen(&all, wanted.serialization), wanted.aad);
+    let options = EncryptOptions { alg, enc, typ, cty, apu, apv, aad, serialization };
     match world.all.encrypt(world.recipient(key), &options, content) {
         Ok(token) => {
             let decrypted = world.all.decrypt(token.as_bytes(), None);
             let decrypted = decrypted.expect("what was encrypted is decrypted");
-            assert_eq!(decrypted.plaintext.as_bytes(), content);
+            assert_eq!((decrypted.plaintext.as_bytes(), &*decrypted.aad), (content, aad));
             assert_eq!((decrypted.header.typ(), decrypted.header.cty()), (typ, cty));
         }
         Err(error) => assert_told(&error, &[&["usage", "policy"]]),

@@ -131,6 +131,11 @@ impl Key {
         public
     }
 
+    /// Returns the public JWK under a kid that is in no keyring.
+    pub fn public_of_a_stranger(&self) -> PublicJwk {
+        PublicJwk { kid: Some("stranger".into()), ..self.public() }
+    }
+
     fn locator(&self) -> Locator {
         Locator::Memory(self.kid())
     }

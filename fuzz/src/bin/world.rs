@@ -9,6 +9,8 @@ use hsm_jose::jose::alg::{
     ContentEncryption, KeyAlgorithm, KeyManagement, Purpose, SignatureAlgorithm,
 };
 use hsm_jose::jose::base64url;
+use hsm_jose::jose::serialization::Serialization;
+use hsm_jose::jwe::Recipient;
 use hsm_jose_fuzz::world::{DIRECTORY, Key, NOW, Taken, Token, World};
 // With the coverage of a fuzz build, it is libFuzzer that has the counters' functions.
 use libfuzzer_sys as _;
@@ -26,7 +28,14 @@ fn main() {
     std::fs::write(&issuers, format!("{set:#}\n")).expect("issuers.json");
 
     let world = World::new(Vec::new());
-    let tokens = [encrypted(&world), signed(&world), of_contexts(&world), of_rfcs()].concat();
+    let tokens = [
+        encrypted(&world),
+        encrypted_in_json(&world),
+        signed(&world),
+        of_contexts(&world),
+        of_rfcs(),
+    ]
+    .concat();
     let world = World::new(tokens);
     let lines: Vec<String> = world.tokens.iter().map(|token| json!(token).to_string()).collect();
     std::fs::write(directory.join("tokens.json"), format!("[\n{}\n]\n", lines.join(",\n")))
@@ -47,6 +56,34 @@ fn encrypted(world: &World) -> Vec<Token> {
     let key = world.key(Purpose::Decrypt, 1);
     for enc in ContentEncryption::ALL {
         tokens.push(encrypt(world, key, unwrapping(key)[0], *enc, "sixteen bytes !!"));
+    }
+    tokens
+}
+
+/// The JSON serializations: with `aad`, with several recipients of whom some are strangers.
+fn encrypted_in_json(world: &World) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let stranger = Recipient::new(world.key(Purpose::Decrypt, 1).public_of_a_stranger());
+    let stranger = [stranger.expect("a recipient")];
+    for (number, key) in
+        world.keys.iter().filter(|key| key.purpose() == Purpose::Decrypt).enumerate()
+    {
+        let own = world.recipient(key);
+        let aad: &[u8] = if number % 2 == 0 { b"more" } else { b"" };
+        let mut push = |serialization: Serialization, recipients: &[&[Recipient]]| {
+            let options = EncryptOptions { aad, serialization, ..Default::default() };
+            let token = world.all.encrypt_to_all(recipients, &options, b"content");
+            tokens.push(Token {
+                name: format!("{serialization} {} of {}", key.kid(), recipients.len()),
+                taken: Taken::Decrypt,
+                token: token.expect("a token"),
+                content: "content".into(),
+                inner: None,
+            });
+        };
+        push(Serialization::Flattened, &[own]);
+        push(Serialization::General, &[own]);
+        push(Serialization::General, &[&stranger, own]);
     }
     tokens
 }
