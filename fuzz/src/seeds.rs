@@ -12,8 +12,8 @@ use crate::world::{self, DIRECTORY, Taken, world};
 /// it under `seeds/`, or from nothing.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "serialization_jwe" | "compact_jws" | "inspect" | "explain" | "decrypt" | "verify"
-        | "open" => tokens(),
+        "serialization_jwe" | "serialization_jws" | "inspect" | "explain" | "decrypt"
+        | "verify" | "open" => tokens(),
         "header" => tokens().iter().filter_map(|token| header(token)).collect(),
         "json" | "claims" => {
             let headers = tokens();

@@ -11,6 +11,7 @@ use hsm_jose::jose::alg::{
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::serialization::Serialization;
 use hsm_jose::jwe::Recipient;
+use hsm_jose::jws::JwsForm;
 use hsm_jose_fuzz::world::{DIRECTORY, Key, NOW, Taken, Token, World};
 // With the coverage of a fuzz build, it is libFuzzer that has the counters' functions.
 use libfuzzer_sys as _;
@@ -32,6 +33,7 @@ fn main() {
         encrypted(&world),
         encrypted_in_json(&world),
         signed(&world),
+        signed_in_json(&world),
         of_contexts(&world),
         of_rfcs(),
     ]
@@ -116,6 +118,32 @@ fn signed(world: &World) -> Vec<Token> {
         inner: None,
     });
     each.collect()
+}
+
+/// The JSON serializations, with payloads that are encoded and as they are (RFC 7797).
+fn signed_in_json(world: &World) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for (number, key) in world.keys.iter().filter(|key| key.purpose() == Purpose::Sign).enumerate()
+    {
+        for serialization in [Serialization::Flattened, Serialization::General] {
+            let signer = world.all.signer_named(&key.name, &SignOptions::default());
+            let unencoded = number % 2 == 0;
+            let form = JwsForm { serialization, detached: false, unencoded };
+            let token = world.all.sign_as(&[signer.expect("a signer")], form, b"$.02");
+            tokens.push(Token {
+                name: format!(
+                    "{serialization} {}, {}",
+                    key.kid(),
+                    if unencoded { "as it is" } else { "encoded" }
+                ),
+                taken: Taken::Verify,
+                token: token.expect("a token"),
+                content: "$.02".into(),
+                inner: None,
+            });
+        }
+    }
+    tokens
 }
 
 /// For every context, a token of each signing key or each recipient.
