@@ -41,6 +41,22 @@ pub(crate) use locator::percent_decode;
 pub use locator::{Locator, LocatorError};
 
 /// A device that holds private keys: a PKCS#11 token or a TPM 2.0.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// assert!(keystore.supports(alg, spec.shape)?.is_available());
+/// let key = keystore.generate(&keystore.new_locator("issuer-sig")?, &spec)?;
+/// assert!(keystore.find(&key.info().locator).is_ok());
+/// keystore.destroy(&key.info().locator)?;
+/// assert!(keystore.find(&key.info().locator).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait Keystore: Debug + Send + Sync {
     /// Returns the name this keystore has in the configuration.
     fn name(&self) -> &str;
@@ -154,6 +170,23 @@ pub trait Keystore: Debug + Send + Sync {
 }
 
 /// One private key in a device. What it cannot do answers [`BackendError::Unsupported`].
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// use hsm_jose::backend::ToSign;
+///
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let signature = key.sign(SignatureAlgorithm::Es256, ToSign::Message(b"message"))?;
+/// assert_eq!(signature.len(), 64);
+/// assert!(key.sign(SignatureAlgorithm::Ps256, ToSign::Message(b"message")).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait HardwareKey: Debug + Send + Sync {
     /// Returns the name of the keystore that holds the key.
     fn keystore(&self) -> &str;
@@ -197,6 +230,27 @@ pub trait HardwareKey: Debug + Send + Sync {
 }
 
 /// A content encryption key: bytes on the host (zeroized), or a handle to an object in the device.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// let cek = key.unwrap_cek(&request, enc)?;
+/// assert!(cek.decrypt(&[0; 12], b"", b"never sealed", &[0; 16]).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait Cek: Debug + Send {
     /// Tells where the key is.
     fn placement(&self) -> CekPlacement;
@@ -216,6 +270,26 @@ pub trait Cek: Debug + Send {
 }
 
 /// Where a content encryption key is while it is used.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekPlacement, CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// assert_eq!(key.unwrap_cek(&request, enc)?.placement(), CekPlacement::Host);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CekPlacement {
@@ -224,6 +298,27 @@ pub enum CekPlacement {
 }
 
 /// How a CEK is to be recovered: RFC 7518 section 4, seen from the recipient.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// assert_eq!(request.alg(), KeyManagement::EcdhEs);
+/// assert!(key.unwrap_cek(&request, enc).is_ok());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CekRequest<'a> {
@@ -246,6 +341,24 @@ pub enum CekRequest<'a> {
 }
 
 /// What is to be signed.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// use hsm_jose::backend::ToSign;
+/// use hsm_jose::jose::alg::Hash;
+/// use hsm_jose::primitives::digest::digest;
+///
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let digest = digest(Hash::Sha256, b"message");
+/// assert_eq!(key.sign(SignatureAlgorithm::Es256, ToSign::Digest(&digest))?.len(), 64);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ToSign<'a> {
@@ -256,6 +369,14 @@ pub enum ToSign<'a> {
 }
 
 /// Whether and how a device does an operation.
+///
+/// ```
+/// use hsm_jose::backend::Support;
+///
+/// let support = Support::HostAssisted { mechanism: "CKM_ECDH1_DERIVE", step: "Concat KDF" };
+/// assert!(support.is_available());
+/// assert!(!Support::No { reason: "the token has no RSA".into() }.is_available());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Support {
@@ -279,6 +400,14 @@ pub enum Support {
 }
 
 /// The kind and size of a key.
+///
+/// ```
+/// use hsm_jose::backend::KeyShape;
+/// use hsm_jose::jose::alg::KeyKind;
+///
+/// let shape = KeyShape::Rsa { bits: 3072 };
+/// assert_eq!((shape.kind(), shape.to_string().as_str()), (KeyKind::Rsa, "RSA-3072"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyShape {
@@ -292,6 +421,19 @@ pub enum KeyShape {
 }
 
 /// What a new key shall be.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// assert_eq!(spec.purpose().map(|purpose| purpose == alg.purpose()), Some(true));
+/// assert!(keystore.generate_ephemeral(&KeySpec { algs: vec![], ..spec }).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeySpec {
     /// Kind and size.
@@ -301,6 +443,19 @@ pub struct KeySpec {
 }
 
 /// What is known of a key in a device.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// assert!(key.info().public.is_some() && !key.info().exportable);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeyInfo {
@@ -322,6 +477,15 @@ pub struct KeyInfo {
 }
 
 /// What a device says of itself.
+///
+/// ```
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::memory::MemoryKeystore;
+///
+/// let device = MemoryKeystore::new("test").describe()?;
+/// assert!(device.software, "production refuses it");
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DeviceInfo {

@@ -13,6 +13,34 @@ use crate::policy::{AllowList, Policy};
 use crate::secret::Plaintext;
 
 /// What an encryption shall be; what is left out is chosen by policy.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let recipient = hsm_jose::jwe::Recipient::new(jwk.clone())?;
+/// use hsm_jose::engine::{EncryptOptions, encrypt};
+/// use hsm_jose::jose::serialization::Serialization;
+///
+/// let options = EncryptOptions {
+///     serialization: Serialization::Flattened,
+///     aad: b"in the clear",
+///     ..EncryptOptions::default()
+/// };
+/// let token = encrypt(&policy, &[recipient], &options, b"content")?;
+/// assert!(token.starts_with('{'));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EncryptOptions<'a> {
     /// The `alg`, which must be allowed.
@@ -34,6 +62,37 @@ pub struct EncryptOptions<'a> {
 }
 
 /// A decrypted content, and where its key was recovered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::keystores::Keystores;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = Arc::new(MemoryKeystore::new("test"));
+/// # let key = KeyRequest {
+/// #     name: "partner-enc".into(),
+/// #     algs: vec![KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)],
+/// #     kid: None,
+/// #     profile: Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let jwk = generate(&file, &*keystore, &request)?.jwk().unwrap();
+/// # let keyring = file.read()?;
+/// # let keystores = Keystores::opened(vec![keystore], false)?;
+/// use hsm_jose::engine::{EncryptOptions, Engine};
+/// use hsm_jose::jwe::Recipient;
+///
+/// let engine = Engine::new(Policy::of(Profile::Strict), Vec::new(), &keyring, keystores)?;
+/// let token = engine.encrypt(&[Recipient::new(jwk)?], &EncryptOptions::default(), b"content")?;
+/// let decrypted = engine.decrypt(token.as_bytes(), None)?;
+/// assert_eq!((decrypted.key.as_str(), decrypted.keystore.as_str()), ("partner-enc", "test"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DecryptedContent {
     /// The content.

@@ -12,6 +12,13 @@ use crate::jws::{Verified, VerifiedJws};
 use crate::secret::Plaintext;
 
 /// What a signature shall be; what is left out is chosen by the key and policy.
+///
+/// ```
+/// use hsm_jose::engine::SignOptions;
+///
+/// let options = SignOptions { typ: Some("JOSE"), detached: true, ..SignOptions::default() };
+/// assert!(options.alg.is_none(), "the key and policy choose");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SignOptions<'a> {
     /// The `alg`, one of the key's own.

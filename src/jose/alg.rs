@@ -5,6 +5,14 @@
 use std::fmt;
 
 /// A JWE `alg`: how the content encryption key reaches the recipient (RFC 7518 section 4.1).
+///
+/// ```
+/// use hsm_jose::jose::alg::KeyManagement;
+///
+/// let alg = KeyManagement::from_name("ECDH-ES+A256KW").expect("this build knows it");
+/// assert!(alg.is_ecdh() && !alg.is_direct());
+/// assert!(KeyManagement::from_name("RSA1_5").is_none(), "it cannot even be named");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum KeyManagement {
@@ -27,6 +35,13 @@ pub enum KeyManagement {
 }
 
 /// A JWE `enc`: how the content is encrypted (RFC 7518 section 5.1).
+///
+/// ```
+/// use hsm_jose::jose::alg::ContentEncryption;
+///
+/// let enc = ContentEncryption::A128CbcHs256;
+/// assert_eq!((enc.key_len(), enc.iv_len(), enc.tag_len()), (32, 16, 16));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ContentEncryption {
@@ -45,6 +60,14 @@ pub enum ContentEncryption {
 }
 
 /// A JWS `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2).
+///
+/// ```
+/// use hsm_jose::jose::alg::{Curve, SignatureAlgorithm};
+///
+/// assert_eq!(SignatureAlgorithm::Es256.curve(), Some(Curve::P256));
+/// assert!(SignatureAlgorithm::EdDsa.is_same_as(SignatureAlgorithm::Ed25519));
+/// assert!(SignatureAlgorithm::from_name("none").is_none());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum SignatureAlgorithm {
@@ -73,6 +96,13 @@ pub enum SignatureAlgorithm {
 }
 
 /// A named elliptic curve of a JWK `crv`.
+///
+/// ```
+/// use hsm_jose::jose::alg::Curve;
+///
+/// assert_eq!((Curve::P521.field_len(), Curve::P521.kty()), (66, "EC"));
+/// assert!(Curve::X25519.agrees() && !Curve::Ed25519.agrees());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Curve {
@@ -89,6 +119,12 @@ pub enum Curve {
 }
 
 /// A hash function that an algorithm names.
+///
+/// ```
+/// use hsm_jose::jose::alg::Hash;
+///
+/// assert_eq!(Hash::Sha384.len(), 48);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hash {
     /// SHA-1, 20 bytes: inside `RSA-OAEP` only.
@@ -102,6 +138,16 @@ pub enum Hash {
 }
 
 /// The AES key wrap of RFC 3394 that follows an ECDH-ES agreement.
+///
+/// ```
+/// use hsm_jose::jose::alg::AesKeyWrap;
+/// use hsm_jose::primitives::aes_kw;
+///
+/// let kek = [7; 32];
+/// let wrapped = aes_kw::wrap(AesKeyWrap::A256Kw, &kek, &[1; 16]);
+/// assert_eq!(wrapped.len(), 24);
+/// assert_eq!(*aes_kw::unwrap(AesKeyWrap::A256Kw, &kek, &wrapped).expect("whole"), [1; 16]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AesKeyWrap {
     /// AES-128 key wrap; key 16 bytes.
@@ -113,6 +159,13 @@ pub enum AesKeyWrap {
 }
 
 /// What kind of key an algorithm works with.
+///
+/// ```
+/// use hsm_jose::jose::alg::{Curve, KeyKind, KeyManagement};
+///
+/// assert!(KeyManagement::EcdhEs.fits(KeyKind::Curve(Curve::X25519)));
+/// assert!(!KeyManagement::EcdhEs.fits(KeyKind::Rsa));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyKind {
@@ -123,6 +176,13 @@ pub enum KeyKind {
 }
 
 /// What a key is for; fixed when it enters the keyring (NIST SP 800-57 part 1 section 5.2).
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, Purpose};
+///
+/// let alg = KeyAlgorithm::from_name("RSA-OAEP-256").expect("this build knows it");
+/// assert_eq!(alg.purpose(), Purpose::Decrypt);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
@@ -133,6 +193,14 @@ pub enum Purpose {
 }
 
 /// Any algorithm that a private key can be bound to: a JWE `alg` or a JWS `alg`.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+///
+/// let alg = KeyAlgorithm::from_name("PS256");
+/// assert_eq!(alg, Some(KeyAlgorithm::Sign(SignatureAlgorithm::Ps256)));
+/// assert!(KeyAlgorithm::from_name("ps256").is_none(), "names are case-sensitive");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyAlgorithm {
     /// A JWE `alg`.

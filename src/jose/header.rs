@@ -18,12 +18,35 @@ pub const MAX_PARTY_INFO_LEN: usize = 1024;
 
 /// A header: a JSON object without duplicate members. Which part of a token's header it is, or
 /// whether it is their union, is said where one is given out.
+///
+/// ```
+/// use hsm_jose::jose::base64url;
+/// use hsm_jose::jose::header::Header;
+///
+/// let header = Header::parse(&base64url::encode(br#"{"alg":"ES256","kid":"1"}"#))?;
+/// assert_eq!((header.alg(), header.kid()), ("ES256", Some("1")));
+/// assert!(Header::parse(&base64url::encode(br#"{"alg":"ES256","alg":"none"}"#)).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     members: Map<String, Value>,
 }
 
 /// The members that key agreement adds to a JWE header (RFC 7518 section 4.6.1).
+///
+/// ```
+/// use hsm_jose::jose::base64url;
+/// use hsm_jose::jose::header::Header;
+///
+/// // RFC 7518 appendix C.
+/// let json = br#"{"alg":"ECDH-ES","enc":"A128GCM","apu":"QWxpY2U","apv":"Qm9i",
+///     "epk":{"kty":"EC","crv":"P-256","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
+///     "y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps"}}"#;
+/// let agreement = Header::parse(&base64url::encode(json))?.agreement()?;
+/// assert_eq!((&agreement.apu[..], &agreement.apv[..]), (&b"Alice"[..], &b"Bob"[..]));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// `epk`: the sender's ephemeral key. Not yet checked to lie on its curve.

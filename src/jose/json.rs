@@ -62,6 +62,13 @@ pub(crate) fn quotable(text: &str) -> &str {
 }
 
 /// What is wrong with a JSON text.
+///
+/// ```
+/// use hsm_jose::jose::json::parse_object;
+///
+/// let error = parse_object(br#"{"a":1,"a":2}"#).unwrap_err();
+/// assert!(error.to_string().contains("duplicate"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JsonError(String);

@@ -14,6 +14,27 @@ use crate::primitives::rsa::RsaRecipient;
 use crate::primitives::{aes_kw, concat_kdf, ecdh};
 
 /// A recipient's public key: checked and parsed once, kept for as many tokens as there are.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// use hsm_jose::jwe::Recipient;
+///
+/// let recipient = Recipient::new(jwk)?;
+/// assert!(recipient.fits(KeyManagement::EcdhEs) && !recipient.fits(KeyManagement::RsaOaep));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Recipient {
     jwk: PublicJwk,

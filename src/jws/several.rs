@@ -21,6 +21,36 @@ use crate::secret::Plaintext;
 
 /// Which signatures of a JWS must verify (RFC 7515 section 5.2 leaves it to the application). There
 /// is no default: the caller says.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// assert!(jws.verify(&trusted, &Require::All).is_ok());
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// // No trusted key is bound to this issuer.
+/// assert!(jws.verify(&trusted, &Require::AnyOf(&["https://other.example"])).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Require<'a> {
     /// Every signature, each by a trusted key. One that is misformed, refused by policy or by nobody
@@ -37,6 +67,43 @@ pub enum Require<'a> {
 }
 
 /// A JWS that has been parsed once and whose headers policy has seen, no signature verified yet.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// assert_eq!(jws.count(), 2);
+/// assert_eq!(jws.verify(&trusted, &Require::All)?.get().as_bytes(), b"payload");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// Who must have signed is never left open:
+///
+/// ```compile_fail,E0061
+/// # use hsm_jose::jws::{Jws, TrustedKeys};
+/// fn whoever(jws: Jws<'_>, trusted: &TrustedKeys) {
+///     jws.verify(trusted);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Jws<'a> {
     payload: Option<Cow<'a, str>>,
@@ -58,6 +125,35 @@ struct Checked<'a> {
 }
 
 /// Something that one or more signatures vouch for. Only a verification makes one.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let verified = Jws::parse(token.as_bytes(), &policy.jws)?.verify(&trusted, &Require::Any)?;
+/// let (payload, signatures) = verified.into_parts();
+/// assert_eq!(payload.as_bytes(), b"payload");
+/// assert!(!signatures.is_empty());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifiedJws<T> {
     value: T,
@@ -65,6 +161,34 @@ pub struct VerifiedJws<T> {
 }
 
 /// A signature that a trusted key verified.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let verified = Jws::parse(token.as_bytes(), &policy.jws)?.verify(&trusted, &Require::All)?;
+/// let second = &verified.signatures()[1];
+/// assert_eq!((second.index(), second.alg()), (1, es256));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifiedSignature {
     index: usize,

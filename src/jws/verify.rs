@@ -15,6 +15,39 @@ use crate::secret::Plaintext;
 /// A compact JWS that policy has let through: parsed once, its header checked, no signature verified
 /// yet. The other serializations, several signatures and unencoded payloads are for
 /// [`Jws`](super::Jws).
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let token = hsm_jose::jws::sign(&*key, &parameters, b"payload")?;
+/// use hsm_jose::jws::{JwsToken, TrustedKeys};
+///
+/// let jws = JwsToken::parse(token.as_bytes(), &policy.jws)?;
+/// assert_eq!(jws.alg, es256);
+/// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// assert_eq!(jws.verify(&trusted)?.get().as_bytes(), b"payload");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// What it says is not seen before it is verified:
+///
+/// ```compile_fail,E0599
+/// fn early(jws: &hsm_jose::jws::JwsToken<'_>) -> &[u8] {
+///     jws.payload()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct JwsToken<'a> {
     /// The protected header.
@@ -25,6 +58,48 @@ pub struct JwsToken<'a> {
 }
 
 /// Something that a signature vouches for. Only a verification makes one.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let token = hsm_jose::jws::sign(&*key, &parameters, b"payload")?;
+/// use hsm_jose::jws::{JwsToken, TrustedKeys, Verified};
+///
+/// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk.clone()] }, &policy);
+/// let verified = JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&trusted)?;
+/// assert_eq!(verified.key(), &jwk);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// There is no other way to one:
+///
+/// ```compile_fail,E0451
+/// # use hsm_jose::jose::{header::Header, jwk::PublicJwk};
+/// # use hsm_jose::jws::Verified;
+/// fn forged(header: Header, key: PublicJwk) -> Verified<&'static str> {
+///     Verified { value: "trust me", header, key }
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use hsm_jose::jws::Verified;
+/// # use hsm_jose::jwt::{Claims, DecryptedUnsigned};
+/// fn promoted(unsigned: DecryptedUnsigned) -> Verified<Claims> {
+///     unsigned.into()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Verified<T> {
     value: T,

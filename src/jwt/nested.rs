@@ -11,8 +11,21 @@ use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
 use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
 
 use super::claims::Claims;
+use super::steps::DecryptedJwt;
 
 /// Claims of an opened token: verified, or (in contexts that say so) only decrypted.
+///
+/// ```
+/// use hsm_jose::jwt::Opened;
+///
+/// /// Only what somebody signed is acted upon.
+/// fn subject(opened: &Opened) -> Option<&str> {
+///     match opened {
+///         Opened::Verified(claims) => claims.get().members().get("sub")?.as_str(),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Opened {
@@ -24,6 +37,26 @@ pub enum Opened {
 
 /// Claims that were decrypted and that nobody signed: anyone who has the public key can have made
 /// them. They never become [`Verified`].
+///
+/// ```
+/// use hsm_jose::jwt::DecryptedUnsigned;
+///
+/// /// An OpenID4VP response: the presentation in it is verified by what it is signed with.
+/// fn presentation(response: &DecryptedUnsigned) -> Option<&str> {
+///     response.claims().members().get("vp_token")?.as_str()
+/// }
+/// ```
+///
+/// It does not pass for something that was verified:
+///
+/// ```compile_fail,E0308
+/// # use hsm_jose::jws::Verified;
+/// # use hsm_jose::jwt::{Claims, DecryptedUnsigned};
+/// # fn act_on(claims: &Verified<Claims>) {}
+/// fn confused(unsigned: &DecryptedUnsigned) {
+///     act_on(unsigned);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DecryptedUnsigned {
     claims: Claims,
@@ -32,6 +65,21 @@ pub struct DecryptedUnsigned {
 
 /// Finds our keys for a JWE that policy has let through: the one its `kid` names, or the
 /// candidates.
+///
+/// ```
+/// use hsm_jose::backend::HardwareKey;
+/// use hsm_jose::jwe::{self, Attempt, Decrypted, JweToken};
+/// use hsm_jose::jwt::OuterKeys;
+///
+/// /// One key, whatever the token names.
+/// struct Only<'k>(&'k dyn HardwareKey);
+///
+/// impl OuterKeys for Only<'_> {
+///     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> hsm_jose::Result<Decrypted> {
+///         jwe::decrypt(token, &[Attempt { recipient: 0, key: self.0 }])
+///     }
+/// }
+/// ```
 pub trait OuterKeys {
     /// Decrypts with those keys.
     ///
@@ -105,11 +153,8 @@ pub fn open(
     let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
         check_nested_cty(&outer.header)?;
-        let decrypted = keys.decrypt(outer, &rules.decrypt)?;
-        let inner = decrypted.plaintext.as_bytes();
-        let verified = verify(context, rules, inner, trusted, now)?;
-        verified.get().check_replicated(&decrypted.header)?;
-        return Ok(Opened::Verified(verified));
+        let decrypted = DecryptedJwt::of(keys.decrypt(outer, &rules.decrypt)?);
+        return decrypted.verify(context, trusted, now).map(Opened::Verified);
     }
     refuse_nested_cty(&outer.header)?;
     context.check_typ(&outer.header)?;
@@ -120,7 +165,7 @@ pub fn open(
     Ok(Opened::Unsigned(DecryptedUnsigned { claims, header }))
 }
 
-fn verify(
+pub(super) fn verify(
     context: &Context,
     rules: &OpenRules,
     token: &[u8],

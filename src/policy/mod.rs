@@ -37,7 +37,23 @@ use crate::jose::header::Header;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList<T>(Vec<T>);
 
-/// What a JWE must be to reach a key.
+/// What a JWE must be to reach a key: for whoever names the algorithms of a protocol.
+///
+/// ```
+/// use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
+/// use hsm_jose::policy::JweRules;
+///
+/// let rules = JweRules::new([KeyManagement::EcdhEs], [ContentEncryption::A256Gcm])?;
+/// assert!(!rules.algs.contains(KeyManagement::RsaOaep));
+/// assert!(JweRules::new([], [ContentEncryption::A256Gcm]).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// There are no rules that name nothing:
+///
+/// ```compile_fail,E0599
+/// let rules = hsm_jose::policy::JweRules::default();
+/// ```
 #[derive(Clone, Debug)]
 pub struct JweRules {
     /// Allowed `alg` values.
@@ -50,7 +66,17 @@ pub struct JweRules {
     pub limits: Limits,
 }
 
-/// What a JWS must be to reach a key.
+/// What a JWS must be to reach a key: for whoever names the algorithms of a protocol.
+///
+/// ```
+/// use hsm_jose::jose::alg::SignatureAlgorithm;
+/// use hsm_jose::policy::JwsRules;
+///
+/// let rules = JwsRules::new([SignatureAlgorithm::Es256])?;
+/// assert!(!rules.unencoded);
+/// assert!(JwsRules::new([]).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JwsRules {
     /// Allowed `alg` values.
@@ -68,6 +94,12 @@ pub struct JwsRules {
 ///
 /// Whatever is chosen: `crit` and `b64` there are malformed, `typ` and `cty` count only where they are
 /// protected, and a member that policy refuses is refused there too.
+///
+/// ```
+/// use hsm_jose::policy::{JwsUnprotectedHeader, Policy, Profile};
+///
+/// assert_eq!(Policy::of(Profile::Strict).jws.unprotected, JwsUnprotectedHeader::Ignored);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwsUnprotectedHeader {
     /// Nothing: `alg` must be protected, and a `kid` that is not names no key, as if it were not
@@ -136,6 +168,23 @@ impl<T: std::fmt::Display> std::fmt::Display for AllowList<T> {
 }
 
 impl JweRules {
+    /// Allows these algorithms, in order of preference, and nothing that profile `strict` would not
+    /// take otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a list without a value.
+    pub fn new(
+        algs: impl IntoIterator<Item = KeyManagement>,
+        encs: impl IntoIterator<Item = ContentEncryption>,
+    ) -> Result<Self> {
+        Ok(Self {
+            algs: AllowList::new(algs)?,
+            encs: AllowList::new(encs)?,
+            unprotected: UnprotectedHeaders::RecipientKey,
+            limits: Limits::default(),
+        })
+    }
+
     /// Checks the header of a JWE that is protected as a whole.
     ///
     /// # Errors
@@ -157,6 +206,20 @@ impl JweRules {
 }
 
 impl JwsRules {
+    /// Allows these algorithms, in order of preference, and nothing that profile `strict` would not
+    /// take otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a list without a value.
+    pub fn new(algs: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self> {
+        Ok(Self {
+            algs: AllowList::new(algs)?,
+            unprotected: JwsUnprotectedHeader::Ignored,
+            unencoded: false,
+            limits: Limits::default(),
+        })
+    }
+
     /// Checks the header of a JWS.
     ///
     /// # Errors

@@ -86,6 +86,17 @@ const HEADER_BORNE_KEYS: &[&str] = &["jku", "jwk", "x5u", "x5c"];
 const ZIP: (&str, &str) = ("zip", "compression before encryption tells lengths, and bombs");
 const B64: (&str, &str) = ("b64", "it says how the payload of a JWS is signed (RFC 7797)");
 
+impl Default for Limits {
+    /// Those of profile `strict`.
+    fn default() -> Self {
+        Self {
+            max_token_len: MAX_TOKEN_LEN,
+            refused_parameters: HEADER_BORNE_KEYS,
+            critical: CriticalExtensions::default(),
+        }
+    }
+}
+
 impl Profile {
     /// Returns the name of the profile.
     pub const fn name(self) -> &'static str {
@@ -103,10 +114,9 @@ impl Policy {
         use KeyManagement as Alg;
         use SignatureAlgorithm as Sig;
         let is_strict = profile == Profile::Strict;
-        let limits = Limits {
-            max_token_len: MAX_TOKEN_LEN,
-            refused_parameters: if is_strict { HEADER_BORNE_KEYS } else { &[] },
-            critical: CriticalExtensions::default(),
+        let limits = match profile {
+            Profile::Strict => Limits::default(),
+            Profile::All => Limits { refused_parameters: &[], ..Limits::default() },
         };
         let (algs, encs, sigs) = if is_strict {
             (

@@ -16,6 +16,15 @@ use crate::jose::alg::ContentEncryption;
 use crate::secret::Plaintext;
 
 /// What content encryption gives: IV, ciphertext and tag, with the lengths of the `enc`.
+///
+/// ```
+/// use hsm_jose::primitives::content::Sealed;
+///
+/// /// How many octets a content encryption adds to a plaintext of `len`.
+/// fn overhead(sealed: &Sealed, len: usize) -> usize {
+///     sealed.iv.len() + sealed.ciphertext.len() + sealed.tag.len() - len
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Sealed {
     /// The initialization vector.

@@ -58,6 +58,21 @@ const PROBE_RSA_BITS: u32 = 2048;
 const MAX_SESSIONS: usize = 4096;
 
 /// The configuration of a keystore.
+///
+/// ```
+/// use hsm_jose::backend::pkcs11::{Pkcs11Config, TokenSelector};
+/// use hsm_jose::secret::PinSource;
+///
+/// let config = Pkcs11Config {
+///     name: "issuer".into(),
+///     module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+///     token: TokenSelector::label("issuer"),
+///     pin: PinSource::File("pin".into()),
+///     sessions: 8,
+///     host_oaep: false,
+/// };
+/// assert_eq!(config.sessions, 8);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pkcs11Config {
     /// The keystore's name.
@@ -81,6 +96,23 @@ pub struct Pkcs11Config {
 type Answers = Vec<(KeyAlgorithm, Result<Support, BackendError>)>;
 
 /// A PKCS#11 token, logged in.
+///
+/// ```no_run
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
+/// use hsm_jose::secret::PinSource;
+///
+/// let keystore = Pkcs11Keystore::open(Pkcs11Config {
+///     name: "issuer".into(),
+///     module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+///     token: TokenSelector::label("issuer"),
+///     pin: PinSource::File("pin".into()),
+///     sessions: 8,
+///     host_oaep: false,
+/// })?;
+/// keystore.health()?;
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Pkcs11Keystore {
     connection: Arc<Connection>,

@@ -74,6 +74,20 @@ use object::{Material, Place, describe};
 const MAX_AUTH: usize = 32;
 
 /// The configuration of a keystore.
+///
+/// ```
+/// use hsm_jose::backend::tpm::TpmConfig;
+/// use hsm_jose::secret::PinSource;
+///
+/// let config = TpmConfig {
+///     name: "edge".into(),
+///     tcti: "device:/dev/tpmrm0".parse().expect("a TCTI"),
+///     keys: "tpm-keys".into(),
+///     auth: PinSource::File("tpm-auth".into()),
+///     parent_name: None, // pin it in production
+/// };
+/// assert_eq!(config.name, "edge");
+/// ```
 #[derive(Clone, Debug)]
 pub struct TpmConfig {
     /// The keystore's name.
@@ -91,6 +105,22 @@ pub struct TpmConfig {
 }
 
 /// A TPM 2.0.
+///
+/// ```no_run
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
+/// use hsm_jose::secret::PinSource;
+///
+/// let keystore = TpmKeystore::open(TpmConfig {
+///     name: "edge".into(),
+///     tcti: "device:/dev/tpmrm0".parse().expect("a TCTI"),
+///     keys: "tpm-keys".into(),
+///     auth: PinSource::File("tpm-auth".into()),
+///     parent_name: None,
+/// })?;
+/// keystore.health()?;
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub struct TpmKeystore {
     shared: Arc<Shared>,
     tcti: Tcti,

@@ -8,6 +8,17 @@ use super::super::{base64url, json};
 use super::{JwkError, MAX_RSA_BITS, MIN_RSA_BITS, octets, text};
 
 /// A public key: of the right form, though a point has yet to be checked to lie on its curve.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+///
+/// // RFC 8037 appendix A.2.
+/// let jwk = PublicJwk::parse(
+///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert_eq!(jwk.key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey {
@@ -18,6 +29,15 @@ pub enum PublicKey {
 }
 
 /// An RSA public key: both numbers big-endian, without leading zeros.
+///
+/// ```
+/// use hsm_jose::jose::jwk::RsaPublic;
+///
+/// let key = RsaPublic::new(&[0xc5; 256], &[1, 0, 1])?;
+/// assert_eq!((key.bits(), key.modulus_len()), (2048, 256));
+/// assert!(RsaPublic::new(&[0xc5; 128], &[1, 0, 1]).is_err(), "1024 bits are too few");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RsaPublic {
     n: Vec<u8>,
@@ -25,6 +45,16 @@ pub struct RsaPublic {
 }
 
 /// A public point: 0x04 || X || Y for a P curve, 32 bytes for X25519 and Ed25519.
+///
+/// ```
+/// use hsm_jose::jose::alg::Curve;
+/// use hsm_jose::jose::jwk::PublicPoint;
+///
+/// let point = PublicPoint::new(Curve::X25519, vec![9; 32])?;
+/// assert_eq!(point.coordinates().0.len(), 32);
+/// assert!(PublicPoint::new(Curve::P256, vec![2; 33]).is_err(), "a compressed point");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicPoint {
     curve: Curve,

@@ -29,6 +29,13 @@ pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", 
 pub const MAX_KID_LEN: usize = 256;
 
 /// What is wrong with a JWK. Never quotes a private member.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+///
+/// let error = PublicJwk::parse(br#"{"kty":"OKP","crv":"Ed25519","d":"AQ"}"#).unwrap_err();
+/// assert!(error.to_string().contains("private"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JwkError(pub(crate) String);

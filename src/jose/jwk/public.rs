@@ -10,6 +10,18 @@ use super::{
 };
 
 /// A public JWK: the key and what its owner says of it.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+///
+/// // RFC 8037 appendix A.2.
+/// let jwk = PublicJwk::parse(
+///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert_eq!(jwk.kid, None);
+/// assert_eq!(jwk.to_members()["crv"], "Ed25519");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicJwk {
     /// The key.

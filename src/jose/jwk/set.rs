@@ -5,6 +5,16 @@ use serde_json::Value;
 use super::{JwkError, PublicJwk, parse_members, refuse_private};
 
 /// A JWK Set as it is consumed: keys of unknown kinds are passed over (RFC 7517 section 5).
+///
+/// ```
+/// use hsm_jose::jose::jwk::JwkSet;
+///
+/// // What this build does not know is passed over (RFC 7517 section 5).
+/// let set = JwkSet::parse(br#"{"keys":[{"kty":"AKP","alg":"ML-DSA-44"}]}"#)?;
+/// assert!(set.keys.is_empty());
+/// assert!(JwkSet::parse(br#"{"keys":[{"kty":"EC","d":"AQ"}]}"#).is_err(), "a private key");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct JwkSet {
     /// The keys that this build can use, in the order of the set.

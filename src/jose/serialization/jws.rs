@@ -4,6 +4,14 @@ use super::{decode, split};
 use crate::error::Result;
 
 /// A compact JWS, split and decoded; nothing in it has been believed yet.
+///
+/// ```
+/// use hsm_jose::jose::serialization::CompactJws;
+///
+/// let jws = CompactJws::split("eyJhbGciOiJFUzI1NiJ9.e30.AAAA")?;
+/// assert_eq!((jws.payload, jws.signature.len()), ("e30", 3));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct CompactJws<'a> {
     /// The protected header as received, in base64url.
