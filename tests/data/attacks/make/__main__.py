@@ -1,10 +1,15 @@
 """Writes every case of the folder above: `python3 tests/data/attacks/make`. Needs `cryptography`."""
 
+import sys
+
+sys.dont_write_bytecode = True
+
 import cases
 import encryption
 import nested
+import parsing
 import signatures
 
-for module in (signatures, encryption, nested):
+for module in (signatures, encryption, nested, parsing):
     module.all_cases()
 cases.write_all()
