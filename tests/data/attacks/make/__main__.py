@@ -6,10 +6,12 @@ sys.dont_write_bytecode = True
 
 import cases
 import encryption
+import json_forms
 import nested
 import parsing
 import signatures
+import symmetric
 
-for module in (signatures, encryption, nested, parsing):
+for module in (signatures, encryption, nested, parsing, symmetric, json_forms):
     module.all_cases()
 cases.write_all()
