@@ -107,15 +107,16 @@ impl Case {
         match &self.token {
             Value::String(text) => text.clone().into_bytes(),
             Value::Object(_) => self.token.to_string().into_bytes(),
-            pieces => Vec::<Piece>::deserialize(pieces)
-                .unwrap_or_else(|error| panic!("{}: token: {error}", self.file))
-                .into_iter()
-                .flat_map(|piece| match piece {
+            pieces => {
+                let pieces = Vec::<Piece>::deserialize(pieces)
+                    .unwrap_or_else(|error| panic!("{}: token: {error}", self.file));
+                let octets = pieces.into_iter().map(|piece| match piece {
                     Piece::Text(text) => text.into_bytes(),
                     Piece::Repeat { repeat, times } => repeat.repeat(times).into_bytes(),
                     Piece::Hex { hex } => crate::common::unhex(&hex),
-                })
-                .collect(),
+                });
+                octets.collect::<Vec<_>>().concat()
+            }
         }
     }
 }

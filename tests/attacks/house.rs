@@ -141,7 +141,9 @@ impl House {
 /// Whether a key is one that is decrypted with, or that somebody tries to decrypt with.
 fn is_held(name: &str, cases: &[Case]) -> bool {
     let contexts = fs::read_to_string(case::folder().join("contexts.toml")).expect("contexts");
-    contexts.lines().any(|line| line.starts_with("decrypt") && line.contains(&format!("\"{name}\"")))
+    contexts
+        .lines()
+        .any(|line| line.starts_with("decrypt") && line.contains(&format!("\"{name}\"")))
         || cases.iter().any(|case| {
             case.operation == Operation::Decrypt && case.keys.iter().any(|key| key == name)
         })

@@ -4,14 +4,35 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import agreement
 import cases
-import encryption
+import content
+import curves
+import encoding
+import headers
 import json_forms
+import jwe_policy
 import nested
-import parsing
+import rsa_keys
+import rsa_signatures
 import signatures
 import symmetric
+import texts
 
-for module in (signatures, encryption, nested, parsing, symmetric, json_forms):
+for module in (
+    signatures,
+    curves,
+    rsa_signatures,
+    rsa_keys,
+    agreement,
+    content,
+    jwe_policy,
+    nested,
+    texts,
+    encoding,
+    headers,
+    symmetric,
+    json_forms,
+):
     module.all_cases()
 cases.write_all()

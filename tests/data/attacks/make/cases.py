@@ -73,10 +73,7 @@ def written(token):
         except UnicodeDecodeError:
             return [{"hex": token.hex()}]
     if isinstance(token, list):
-        return [
-            {"repeat": piece.text, "times": piece.times} if isinstance(piece, Repeat) else piece
-            for piece in token
-        ]
+        return [{"repeat": piece.text, "times": piece.times} if isinstance(piece, Repeat) else piece for piece in token]
     return token
 
 
@@ -91,7 +88,7 @@ def write_all():
         file.write_text(json.dumps(case, indent=1, ensure_ascii=True) + "\n")
     families = {path.split("/")[0] for path in WRITTEN}
     attacks = {}
-    for path, case in WRITTEN.items():
+    for case in WRITTEN.values():
         if case["expect"]["outcome"] == "refused":
             attacks[case["family"]] = attacks.get(case["family"], 0) + 1
     counted = sum(min(8, count) for count in attacks.values())

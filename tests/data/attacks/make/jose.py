@@ -89,7 +89,9 @@ def curve(name, bits, library, p, b, n, gx, gy):
 
 
 P256 = curve(
-    "P-256", 256, ec.SECP256R1(),
+    "P-256",
+    256,
+    ec.SECP256R1(),
     "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
     "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
     "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
@@ -97,7 +99,9 @@ P256 = curve(
     "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
 )
 P384 = curve(
-    "P-384", 384, ec.SECP384R1(),
+    "P-384",
+    384,
+    ec.SECP384R1(),
     "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
     "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
@@ -105,7 +109,9 @@ P384 = curve(
     "3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
 )
 P521 = curve(
-    "P-521", 521, ec.SECP521R1(),
+    "P-521",
+    521,
+    ec.SECP521R1(),
     "01ff" + "f" * 128,
     "0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00",
     "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
@@ -243,8 +249,12 @@ def spki(name):
 # --- encryption ---
 
 ENC_KEYS = {
-    "A128GCM": 16, "A192GCM": 24, "A256GCM": 32,
-    "A128CBC-HS256": 32, "A192CBC-HS384": 48, "A256CBC-HS512": 64,
+    "A128GCM": 16,
+    "A192GCM": 24,
+    "A256GCM": 32,
+    "A128CBC-HS256": 32,
+    "A192CBC-HS384": 48,
+    "A256CBC-HS512": 64,
 }
 
 
@@ -332,8 +342,9 @@ class Jwe:
                 if value:
                     self.members[member] = b64(value)
             length = int(alg[9:12]) // 8 if "+" in alg else ENC_KEYS[enc]
-            derived = concat_kdf(z, given.pop("algorithm_id", alg if "+" in alg else enc), apu, apv,
-                                 given.pop("derived", length))
+            derived = concat_kdf(
+                z, given.pop("algorithm_id", alg if "+" in alg else enc), apu, apv, given.pop("derived", length)
+            )
             if "+" in alg:
                 wrap = given.pop("wrap", keywrap.aes_key_wrap)
                 self.ek = wrap(derived, self.cek) if self.ek is None else self.ek
