@@ -11,6 +11,7 @@ import curves
 import encoding
 import headers
 import json_forms
+import json_keys
 import jwe_policy
 import nested
 import rsa_keys
@@ -33,6 +34,7 @@ for module in (
     headers,
     symmetric,
     json_forms,
+    json_keys,
 ):
     module.all_cases()
 cases.write_all()
