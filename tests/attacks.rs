@@ -66,7 +66,9 @@ fn the_collection_is_whole() {
         assert!(*controls > 0, "{family}: without a control, all may be refused for nothing");
     }
     let counted: usize = families.values().map(|(it, _)| (*it).min(COUNTED_OF_A_FAMILY)).sum();
-    println!("{} families, {} files, {counted} attacks that count", families.len(), cases.len());
+    let told = format!("{} families, {} files, {counted} attacks", families.len(), cases.len());
+    let readme = std::fs::read_to_string(case::folder().join("README.md")).expect("README.md");
+    assert!(readme.contains(&told), "README.md does not say: {told}");
     assert!(families.len() >= 60, "{} families", families.len());
     assert!(counted >= 250, "{counted} attacks");
 }
