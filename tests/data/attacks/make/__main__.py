@@ -6,6 +6,7 @@ sys.dont_write_bytecode = True
 
 import agreement
 import cases
+import claim_sets
 import content
 import curves
 import encoding
@@ -29,6 +30,7 @@ for module in (
     content,
     jwe_policy,
     nested,
+    claim_sets,
     texts,
     encoding,
     headers,
