@@ -223,7 +223,10 @@ fn by_the_program(house: &House, cases: &[Case]) -> Vec<String> {
         let mut args = vec!["--json", "--config", &config];
         match case.operation {
             Operation::Decrypt => args.push("decrypt"),
-            Operation::Verify => args.extend(["verify", "--keys", &trusted]),
+            Operation::Verify => {
+                args.extend(["verify", "--keys", &trusted]);
+                args.extend(case.require.iter().flat_map(|rule| ["--require", rule]));
+            }
             Operation::Open => {
                 args.extend(["open", "--context", case.context.as_deref().expect("a context")])
             }

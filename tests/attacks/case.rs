@@ -21,6 +21,8 @@ pub struct Case {
     /// The keys of the keyring (`decrypt`) or those whose signatures are believed (`verify`).
     #[serde(default)]
     pub keys: Vec<String>,
+    /// Which signatures must verify, as the program's `--require` has it; all, if absent.
+    pub require: Option<String>,
     /// The time, in seconds since 1970; the system's clock if absent.
     pub at: Option<u64>,
     pub expect: Expect,
@@ -67,16 +69,9 @@ pub enum Expect {
 pub struct Keys {
     #[serde(rename = "about")]
     pub _about: String,
-    pub sets: BTreeMap<String, Vec<Member>>,
+    /// Trust files by name: the names of their keys.
+    pub sets: BTreeMap<String, Vec<String>>,
     pub keys: Vec<Key>,
-}
-
-/// A key of a trust file, and the one issuer it is for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Member {
-    pub key: String,
-    pub iss: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +80,8 @@ pub struct Key {
     pub name: String,
     pub source: String,
     pub algs: Vec<String>,
+    /// The one issuer that the key signs for.
+    pub iss: Option<String>,
     pub jwk: Value,
 }
 
@@ -99,6 +96,15 @@ enum Piece {
 impl Case {
     pub fn is_control(&self) -> bool {
         matches!(self.expect, Expect::Accepted { .. })
+    }
+
+    /// Returns the name of the rule on signatures, and the issuers that it names.
+    pub fn rule(&self) -> (&str, Vec<&str>) {
+        let require = self.require.as_deref().unwrap_or("all");
+        match require.split_once(':') {
+            Some((rule, issuers)) => (rule, issuers.split(',').collect()),
+            None => (require, Vec::new()),
+        }
     }
 
     /// Returns the octets of the token: a text as it stands, an object as JSON, or pieces put
@@ -133,11 +139,12 @@ impl Keys {
 }
 
 impl Key {
-    /// Returns the JWK without its private members.
+    /// Returns the JWK as a verifier has it: without private members, bound to its issuer.
     pub fn public(&self) -> Value {
         let mut public = self.jwk.clone();
         let members = public.as_object_mut().expect("a JWK is an object");
         members.retain(|name, _| !["d", "p", "q", "dp", "dq", "qi", "k"].contains(&name.as_str()));
+        members.extend(self.iss.iter().map(|iss| ("iss".to_owned(), iss.as_str().into())));
         public
     }
 }

@@ -7,7 +7,7 @@ use hsm_jose::config::Config;
 use hsm_jose::engine::{Engine, load};
 use hsm_jose::error::Error;
 use hsm_jose::jose::jwk::JwkSet;
-use hsm_jose::jws::{JwsToken, TrustedKeys};
+use hsm_jose::jws::{Jws, Require, TrustedKeys};
 use hsm_jose::jwt::FixedClock;
 use serde_json::{Value, json};
 
@@ -41,12 +41,7 @@ impl House {
             place.json(&args, b"");
         }
         for (name, members) in &keys.sets {
-            let jwk = |member: &case::Member| {
-                let mut jwk = keys.named(&member.key).public();
-                member.iss.iter().for_each(|iss| jwk["iss"] = json!(iss));
-                jwk
-            };
-            let set: Vec<_> = members.iter().map(jwk).collect();
+            let set: Vec<_> = members.iter().map(|key| keys.named(key).public()).collect();
             place.write(name, json!({ "keys": set }).to_string());
         }
         for (name, value) in place.env() {
@@ -96,8 +91,17 @@ impl House {
                 let keys = JwkSet::parse(&trusted).expect("a JWK Set");
                 self.place.faulty.forget();
                 let keys = TrustedKeys::new(keys, &policy);
-                let verified = JwsToken::parse(token, &policy.jws).and_then(|it| it.verify(&keys));
-                self.answer(verified.map(|it| it.into_inner().into_bytes().to_vec()))
+                let (rule, names) = case.rule();
+                let require = match rule {
+                    "all" => Require::All,
+                    "any" => Require::Any,
+                    "all-of" => Require::AllOf(&names),
+                    "any-of" => Require::AnyOf(&names),
+                    _ => panic!("{}: no rule {rule:?}", case.file),
+                };
+                let verified = Jws::parse(token, &policy.jws);
+                let verified = verified.and_then(|it| it.verify(&keys, &require));
+                self.answer(verified.map(|it| it.into_inner().as_bytes().to_vec()))
             }
             Operation::Decrypt => {
                 let engine = self.engine(case);

@@ -13,6 +13,7 @@ import encoding
 import headers
 import json_forms
 import json_keys
+import json_signatures
 import jwe_policy
 import nested
 import rsa_keys
@@ -37,6 +38,7 @@ for module in (
     symmetric,
     json_forms,
     json_keys,
+    json_signatures,
 ):
     module.all_cases()
 cases.write_all()

@@ -19,10 +19,10 @@ class Repeat:
 class Family:
     """Cases of one kind, with what they have in common."""
 
-    def __init__(self, name, source, operation, keys=(), policy="all", context=None, at=None):
+    def __init__(self, name, source, operation, keys=(), policy="all", context=None, at=None, require=None):
         self.name, self.source, self.operation = name, source, operation
         self.keys, self.policy, self.context = list(keys), policy, context
-        self.at = at
+        self.at, self.require = at, require
 
     def refused(self, name, title, token, codes, reaches_key=False, **other):
         """An attack: `codes` are the error codes it may be refused with, separated by blanks."""
@@ -56,6 +56,9 @@ class Family:
                 case["at"] = self.at
         else:
             case["keys"] = list(other.pop("keys", self.keys))
+            require = other.pop("require", self.require)
+            if require is not None:
+                case["require"] = require
         if other:
             raise TypeError(f"{self.name}/{name}: {other}")
         case |= {"expect": expect, "reaches_key": reaches_key, "token": written(token)}

@@ -390,8 +390,8 @@ def jws_cases():
     )
     family.refused(
         "payload-not-base64url",
-        "a payload that is not base64url, and b64 is not there",
-        own | {"payload": "a.b"},
+        "a payload that is not base64url, signed as it is, and b64 is not there",
+        raw(protected, "a.b"),
         "malformed",
     )
 
