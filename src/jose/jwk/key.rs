@@ -1,7 +1,6 @@
 //! The public key of a JWK: numbers and points, without anything that is said of them.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::super::alg::{Curve, KeyKind};
 use super::super::{base64url, json};
@@ -148,6 +147,22 @@ impl PublicPoint {
 }
 
 impl PublicKey {
+    /// Reads the members that make the key, and nothing else.
+    ///
+    /// # Errors
+    /// A missing or misformed member, an unknown `kty` or `crv`, an RSA key that [`RsaPublic::new`]
+    /// does not take.
+    pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        match text(members, "kty")? {
+            "RSA" => Ok(Self::Rsa(RsaPublic::new(&octets(members, "n")?, &octets(members, "e")?)?)),
+            "EC" | "OKP" => Ok(Self::Point(PublicPoint::from_members(members)?)),
+            other => {
+                let other = json::quotable(other);
+                Err(JwkError(format!("no key type {other:?} in this build")))
+            }
+        }
+    }
+
     /// Returns the kind of key.
     pub fn kind(&self) -> KeyKind {
         match self {
@@ -168,13 +183,6 @@ impl PublicKey {
             }
             Self::Point(point) => point.to_members(),
         }
-    }
-
-    /// Returns the SHA-256 thumbprint, 43 characters of base64url (RFC 7638, RFC 8037 appendix A).
-    pub fn thumbprint(&self) -> String {
-        // serde_json's map is ordered by name and written without white space: section 3.3.
-        let canonical = Value::Object(self.to_members()).to_string();
-        base64url::encode(&Sha256::digest(canonical.as_bytes()))
     }
 }
 

@@ -1,0 +1,116 @@
+//! Certificate chains in the form of `x5c` (RFC 7515 section 4.1.6, RFC 7517 section 4.7).
+
+use std::sync::Arc;
+
+use base64_simd::STANDARD;
+use serde_json::{Map, Value};
+
+use super::super::header::Header;
+use super::super::pem;
+use super::{Certificate, MAX_CERTIFICATE_LEN, MAX_CHAIN_LEN, X509Error};
+
+/// A certificate and those that vouch for it, as they were given; nobody has verified them. The
+/// first is that of the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateChain {
+    certificates: Arc<[Certificate]>,
+}
+
+impl CertificateChain {
+    /// Takes 1 to [`MAX_CHAIN_LEN`] certificates, that of the key first.
+    ///
+    /// # Errors
+    /// [`X509Error::Malformed`] for none, or too many.
+    pub fn new(certificates: Vec<Certificate>) -> Result<Self, X509Error> {
+        check_len(certificates.len())?;
+        Ok(Self { certificates: certificates.into() })
+    }
+
+    /// Reads the value of `x5c`: an array of certificates in DER, each as base64 (not base64url) with
+    /// its padding.
+    ///
+    /// # Errors
+    /// [`X509Error::Malformed`]: another form, also base64 that is not canonical; too long or too
+    /// many; not a certificate.
+    pub fn from_x5c(x5c: &Value) -> Result<Self, X509Error> {
+        let malformed = |what: &str| X509Error::Malformed(format!("x5c {what}"));
+        let values = x5c.as_array().ok_or_else(|| malformed("is not an array"))?;
+        // Before anything is decoded.
+        check_len(values.len())?;
+        let certificates = values.iter().map(|value| {
+            let text = value.as_str().ok_or_else(|| malformed("has something but strings"))?;
+            if text.len() > MAX_CERTIFICATE_LEN.div_ceil(3) * 4 {
+                let what = format!("has a certificate of over {MAX_CERTIFICATE_LEN} bytes");
+                return Err(malformed(&what));
+            }
+            let der = STANDARD.decode_to_vec(text);
+            Certificate::from_der(&der.map_err(|_| malformed("is not strict base64"))?)
+        });
+        Self::new(certificates.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the value of `x5c`.
+    pub fn to_x5c(&self) -> Value {
+        self.certificates.iter().map(|one| STANDARD.encode_to_string(one.as_der())).collect()
+    }
+
+    /// Reads the `x5c` of a token's header; `None` if it has none. What comes of it is a stranger's
+    /// claim, until [`super::Anchors::verify`] has seen it.
+    ///
+    /// # Errors
+    /// As [`CertificateChain::from_x5c`].
+    pub fn of_header(header: &Header) -> Result<Option<Self>, X509Error> {
+        Self::of_members(header.members())
+    }
+
+    /// Reads the `x5c` of a JWK's members.
+    pub(crate) fn of_members(members: &Map<String, Value>) -> Result<Option<Self>, X509Error> {
+        members.get("x5c").map(Self::from_x5c).transpose()
+    }
+
+    /// Reads a PEM text of `CERTIFICATE` blocks, that of the key first.
+    ///
+    /// # Errors
+    /// [`X509Error::Malformed`]: no block, a block of something else, or one that is not a
+    /// certificate.
+    pub fn from_pem(text: &str) -> Result<Self, X509Error> {
+        let malformed = |error: super::JwkError| X509Error::Malformed(error.to_string());
+        let mut certificates = Vec::new();
+        for block in pem::blocks(text) {
+            if block.label != LABEL {
+                let what = format!("PEM of {:?}, expected {LABEL:?}", block.shown());
+                return Err(X509Error::Malformed(what));
+            }
+            check_len(certificates.len() + 1)?;
+            certificates.push(Certificate::from_der(&block.decode().map_err(malformed)?)?);
+        }
+        Self::new(certificates)
+    }
+
+    /// Returns the certificate of the key.
+    pub fn leaf(&self) -> &Certificate {
+        // invariant: `new` takes no empty chain.
+        &self.certificates[0]
+    }
+
+    /// Returns all certificates, that of the key first.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Returns whether each certificate names the next as its issuer.
+    pub fn is_in_order(&self) -> bool {
+        self.certificates.windows(2).all(|pair| pair[0].issuer == pair[1].subject)
+    }
+}
+
+/// The label of a certificate in PEM (RFC 7468 section 5.1).
+pub(crate) const LABEL: &str = "CERTIFICATE";
+
+fn check_len(len: usize) -> Result<(), X509Error> {
+    match len {
+        0 => Err(X509Error::Malformed("a chain without certificates".into())),
+        1..=MAX_CHAIN_LEN => Ok(()),
+        _ => Err(X509Error::Malformed(format!("a chain of over {MAX_CHAIN_LEN} certificates"))),
+    }
+}
