@@ -37,20 +37,10 @@ impl RsaPublic {
     /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`] or even; an exponent that is even,
     /// below 3, or over 64 bits long.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
+        if let Some((_, what)) = rsa_faults(n, e).into_iter().next() {
+            return Err(JwkError(what));
+        }
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-        let bits = bit_len(n);
-        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-            return Err(JwkError(format!(
-                "RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
-            )));
-        }
-        if n.last().is_none_or(|byte| byte % 2 == 0) {
-            return Err(JwkError::new("RSA modulus is even"));
-        }
-        let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
-        if !e_is_odd || e == [1] || e.len() > 8 {
-            return Err(JwkError::new("RSA exponent is even, below 3 or over 64 bits"));
-        }
         Ok(Self { n: n.to_vec(), e: e.to_vec() })
     }
 
@@ -197,6 +187,25 @@ fn coordinate(members: &Map<String, Value>, name: &str, curve: Curve) -> Result<
         )));
     }
     Ok(bytes)
+}
+
+/// Returns everything for which [`RsaPublic::new`] refuses a key: the member, and what is wrong.
+pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
+    let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+    let mut faults = Vec::new();
+    let bits = bit_len(n);
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        let what = format!("RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}");
+        faults.push(("n", what));
+    }
+    if n.last().is_none_or(|byte| byte % 2 == 0) {
+        faults.push(("n", "RSA modulus is even".to_owned()));
+    }
+    let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    if !e_is_odd || e == [1] || e.len() > 8 {
+        faults.push(("e", "RSA exponent is even, below 3 or over 64 bits".to_owned()));
+    }
+    faults
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{base64url, json};
 
+mod check;
 mod foreign;
 mod key;
 mod private;
@@ -11,6 +12,7 @@ mod public;
 mod set;
 mod thumbprint;
 
+pub use check::{Finding, Severity, check};
 pub use key::{PublicKey, PublicPoint, RsaPublic};
 pub use private::PrivateJwk;
 pub(crate) use private::PrivateParts;
