@@ -6,6 +6,7 @@ use base64_simd::STANDARD;
 use serde_json::{Map, Value};
 
 use super::super::header::Header;
+use super::super::jwk::JwkError;
 use super::super::pem;
 use super::{Certificate, MAX_CERTIFICATE_LEN, MAX_CHAIN_LEN, X509Error};
 
@@ -74,17 +75,18 @@ impl CertificateChain {
     /// [`X509Error::Malformed`]: no block, a block of something else, or one that is not a
     /// certificate.
     pub fn from_pem(text: &str) -> Result<Self, X509Error> {
-        let malformed = |error: super::JwkError| X509Error::Malformed(error.to_string());
-        let mut certificates = Vec::new();
-        for block in pem::blocks(text) {
-            if block.label != LABEL {
-                let what = format!("PEM of {:?}, expected {LABEL:?}", block.shown());
-                return Err(X509Error::Malformed(what));
-            }
-            check_len(certificates.len() + 1)?;
-            certificates.push(Certificate::from_der(&block.decode().map_err(malformed)?)?);
-        }
-        Self::new(certificates)
+        // One more than may be, so that too many are noticed.
+        let certificates = certificates(text).take(MAX_CHAIN_LEN + 1);
+        Self::new(certificates.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the chain as PEM, that of the key first.
+    ///
+    /// # Errors
+    /// Only what cannot be: a certificate that was read is not DER.
+    pub fn to_pem(&self) -> Result<String, X509Error> {
+        let blocks = self.certificates.iter().map(|one| pem::encode(LABEL, one.as_der()));
+        blocks.collect::<Result<_, _>>().map_err(malformed)
     }
 
     /// Returns the certificate of the key.
@@ -106,6 +108,21 @@ impl CertificateChain {
 
 /// The label of a certificate in PEM (RFC 7468 section 5.1).
 pub(crate) const LABEL: &str = "CERTIFICATE";
+
+/// Reads each block of a PEM text as a certificate.
+pub(super) fn certificates(text: &str) -> impl Iterator<Item = Result<Certificate, X509Error>> {
+    pem::blocks(text).map(|block| match block.label {
+        LABEL => Certificate::from_der(&block.decode().map_err(malformed)?),
+        _ => {
+            let what = format!("PEM of {:?}, expected {LABEL:?}", block.shown());
+            Err(X509Error::Malformed(what))
+        }
+    })
+}
+
+fn malformed(error: JwkError) -> X509Error {
+    X509Error::Malformed(error.to_string())
+}
 
 fn check_len(len: usize) -> Result<(), X509Error> {
     match len {

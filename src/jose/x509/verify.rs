@@ -84,6 +84,15 @@ impl Anchors {
         Ok(Self { anchors: anchors.collect::<Result<_, _>>()? })
     }
 
+    /// Reads the certificates of the anchors out of a PEM text; their order means nothing.
+    ///
+    /// # Errors
+    /// As [`Anchors::new`]; another block than `CERTIFICATE`, or one that cannot be read.
+    pub fn from_pem(text: &str) -> Result<Self, X509Error> {
+        let certificates = super::chain::certificates(text);
+        Self::new(&certificates.collect::<Result<Vec<_>, _>>()?)
+    }
+
     /// Verifies that one of the anchors vouches for the first certificate of a chain: signatures,
     /// dates, constraints of names, path lengths and usages on the way. The chain is in the order of
     /// RFC 7515 section 4.1.6; it may end with the anchor. Intermediates without key usage
