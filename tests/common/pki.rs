@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use hsm_jose::jose::x509::{Certificate, CertificateChain};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, date_time_ymd,
 };
 
 /// An issuer: its certificate in DER, and what it signs with.
@@ -69,7 +69,7 @@ impl Authority {
     }
 
     /// Makes a certificate of `key`, with digitalSignature as its key usage.
-    pub fn certify(&self, key: &KeyPair, change: Change<'_>) -> Vec<u8> {
+    pub fn certify(&self, key: &impl PublicKeyData, change: Change<'_>) -> Vec<u8> {
         let mut params = named("leaf", false);
         change(&mut params);
         params.signed_by(key, &self.issuer).expect("a certificate").der().to_vec()

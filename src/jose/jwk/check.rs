@@ -214,16 +214,27 @@ impl Examination<'_> {
         if !is_known && self.index.is_some() {
             return self.remark("kty", format!("passed over: {error}"));
         }
-        let rsa = kty.is_ok_and(|kty| kty == "RSA").then(|| {
-            Some(rsa_faults(&octets(self.members, "n").ok()?, &octets(self.members, "e").ok()?))
-        });
-        match rsa.flatten() {
-            Some(faults) => {
-                for (member, what) in faults {
-                    self.fault(member, what);
-                }
+        let members: &[&'static str] = match kty {
+            Ok("RSA") => &["n", "e"],
+            Ok("EC") => &["x", "y"],
+            Ok("OKP") => &["x"],
+            _ => &[],
+        };
+        let before = self.findings.len();
+        for member in members {
+            if let Err(error) = octets(self.members, member) {
+                self.fault(member, error.to_string());
             }
-            None => self.fault("kty", error.to_string()),
+        }
+        if let (Ok("RSA"), Ok(n), Ok(e)) =
+            (kty, octets(self.members, "n"), octets(self.members, "e"))
+        {
+            for (member, what) in rsa_faults(&n, &e) {
+                self.fault(member, what);
+            }
+        }
+        if self.findings.len() == before {
+            self.fault("kty", error.to_string());
         }
     }
 }

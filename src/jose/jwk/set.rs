@@ -22,7 +22,7 @@ pub struct Selector<'a> {
     pub kid: Option<&'a str>,
     /// An algorithm that the key does: it fits its kind, and its `alg` if it has one.
     pub alg: Option<KeyAlgorithm>,
-    /// What the key is for, by its `use`, its `key_ops` and its kind.
+    /// What the key is for, by its `use`, `key_ops`, `alg` and kind.
     pub purpose: Option<Purpose>,
 }
 
@@ -135,13 +135,15 @@ impl PublicJwk {
         meant.alg.is_none_or(does) && meant.purpose.is_none_or(|purpose| self.serves(purpose))
     }
 
-    /// Whether `use`, `key_ops` and kind leave room for a purpose. An empty `key_ops` says nothing:
-    /// WebCrypto writes one for the public keys of an agreement.
+    /// Whether `use`, `key_ops`, `alg` and kind leave room for a purpose. An empty `key_ops` says
+    /// nothing: WebCrypto writes one for the public keys of an agreement.
     fn serves(&self, purpose: Purpose) -> bool {
+        let is_of = |alg: KeyAlgorithm| alg.purpose() == purpose && alg.fits(self.key.kind());
         let operations = self.key_ops.as_deref().unwrap_or_default();
+        let own = self.alg.as_deref().map(KeyAlgorithm::from_name);
         self.use_.as_deref().is_none_or(|own| own == purpose.jwk_use())
             && (operations.is_empty()
                 || operations.iter().any(|own| purpose.operations().contains(&own.as_str())))
-            && KeyAlgorithm::all().any(|alg| alg.purpose() == purpose && alg.fits(self.key.kind()))
+            && own.map_or_else(|| KeyAlgorithm::all().any(is_of), |own| own.is_some_and(is_of))
     }
 }
