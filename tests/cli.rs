@@ -324,9 +324,6 @@ fn a_keyring_that_cannot_be_read_is_left_alone() {
             &["key", "generate", "more", "--alg", "ES256"],
             &["key", "destroy", "enc", "--confirm", "x"],
             &["jwks"],
-            &["jwk", "check"],
-            &["jwk", "convert"],
-            &["jwk", "thumbprint"],
             &["doctor"],
         ] {
             let (status, code, message) = place.json_refusal(args, token.as_bytes());
