@@ -214,6 +214,18 @@ fn every_command_that_reads_keys_takes_pem_der_and_certificates() {
         assert_eq!(place.run(&["decrypt", "--key", "enc"], &jwe).stdout, b"plaintext", "{enc}");
         assert_eq!(place.run(&["verify", "--keys", sig], &jws).stdout, b"payload", "{sig}");
     }
+    // Published with their certificates.
+    let chains = ["jwks", "--chain", &enc_files[2], "--chain", &sig_files[2]];
+    let published = place.json(&chains, b"");
+    for key in published["keys"].as_array().expect("keys") {
+        assert_eq!(key["x5c"].as_array().map(Vec::len), Some(2), "{key}");
+        assert!(key["kid"].is_string() && key["x5t#S256"].is_string(), "{key}");
+    }
+    let foreign = pki::chain(&[&root.certify(&pki::key(), &|_| {})]).to_pem().expect("PEM");
+    let foreign = place.write("foreign.pem", foreign);
+    let (status, _, message) = place.refusal(&["jwks", "--chain", &foreign], b"");
+    assert_eq!(status, 2, "{message}");
+    assert!(message.contains("no published key"), "{message}");
     // Key usage becomes use: no encryption to a certificate for signatures, and the reverse.
     let (status, code, message) = place.refusal(&["encrypt", "--to", &sig_files[2]], b"plaintext");
     assert_eq!((status, &*code), (3, "policy"), "{message}");

@@ -261,7 +261,7 @@ fn one_key_is_selected_or_it_is_said_why_not() {
     let ecdh = KeyAlgorithm::Unwrap(KeyManagement::EcdhEs);
     let set = JwkSet::parse(rfc("rfc7517-a1").to_string().as_bytes()).unwrap();
     let select = |kid, alg, purpose| {
-        let found = set.select(&Selector { kid, alg, purpose });
+        let found = set.select(&Selector { kid, alg, purpose, ..Selector::default() });
         found.map(|jwk| jwk.kid.as_deref().unwrap_or_default())
     };
     assert_eq!(select(Some("1"), None, None), Ok("1"));
@@ -274,6 +274,14 @@ fn one_key_is_selected_or_it_is_said_why_not() {
     assert_eq!(select(Some("2"), None, None), Err(SelectError::UnknownKid));
     assert_eq!(select(Some("1 "), None, None), Err(SelectError::UnknownKid));
     assert_eq!(select(None, None, None), Err(SelectError::Several(2)));
+
+    let certified = PublicJwk::parse(rfc("rfc7517-b").to_string().as_bytes()).unwrap();
+    let x5t_s256 = Some(certified.x5c.as_ref().unwrap().leaf().sha256());
+    let by_certificate = Selector { x5t_s256, ..Selector::default() };
+    assert_eq!(set.select(&by_certificate), Err(SelectError::NoneFits));
+    let mut with_certified = set.clone();
+    with_certified.keys.push(certified.clone());
+    assert_eq!(with_certified.select(&by_certificate), Ok(&certified));
 
     let one = |change: Value| {
         let mut jwk = rfc("rfc7520-3.3");

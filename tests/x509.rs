@@ -3,15 +3,20 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use hsm_jose::Error;
 use hsm_jose::jose::alg::Purpose;
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::header::Header;
-use hsm_jose::jose::jwk::PublicJwk;
+use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
 use hsm_jose::jose::spki;
 use hsm_jose::jose::x509::{
     Anchors, Certificate, CertificateChain, ExtendedUsage, MAX_CERTIFICATE_LEN, MAX_CHAIN_LEN,
     Requirements, X509Error,
 };
+use hsm_jose::jws::{JwsToken, TrustedKeys};
+use hsm_jose::policy::{Policy, Profile};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     KeyUsagePurpose, NameConstraints, PublicKeyData, SanType, date_time_ymd,
@@ -361,6 +366,32 @@ fn the_first_certificate_of_a_jwk_is_that_of_its_key() {
 }
 
 #[test]
+fn a_chain_is_attached_to_its_own_key_only() {
+    let root = Authority::root("root");
+    let (key, other) = (pki::key(), pki::key());
+    let leaf = root.certify(&key, AS_IT_IS);
+    let mut jwk = PublicJwk::bare(certificate(&leaf).key().unwrap().key.clone());
+    jwk.attach(chain(&[&leaf, &root.der])).expect("attached");
+    assert_eq!(jwk.x5t_s256, Some(certificate(&leaf).sha256()));
+    assert!(jwk.attach(chain(&[&root.certify(&other, AS_IT_IS)])).is_err());
+    assert!(jwk.attach(chain(&[&leaf, &Authority::root("other").der])).is_err());
+    jwk.use_ = Some("enc".into());
+    assert!(jwk.attach(chain(&[&leaf])).is_err());
+}
+
+/// RFC 7517 appendix B: a certificate that vouches for itself, signed with SHA-1.
+#[test]
+fn a_signature_with_sha_1_vouches_for_nothing() {
+    let all: Value = serde_json::from_slice(include_bytes!("data/rfc/public-keys.json")).unwrap();
+    let jwk = PublicJwk::parse(all["rfc7517-b"].to_string().as_bytes()).expect("a JWK");
+    let chain = jwk.x5c.expect("x5c");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_430_000_000);
+    let anchors = Anchors::new(chain.certificates()).expect("anchors");
+    let refused = anchors.verify(&chain, &Requirements { at, ..to_sign() }).unwrap_err();
+    assert!(refused.to_string().contains("SHA-1"), "{refused}");
+}
+
+#[test]
 fn a_certificate_of_neither_purpose_gives_no_jwk() {
     let root = Authority::root("root");
     assert!(PublicJwk::certified(chain(&[&root.der])).is_err());
@@ -388,4 +419,39 @@ fn the_chain_of_a_header_is_taken_only_when_asked_for() {
     assert!(!verified.is_for_dns_name("not a name"));
     let bare = Header::parse(&base64url::encode(br#"{"alg":"ES256"}"#)).expect("one");
     assert_eq!(CertificateChain::of_header(&bare), Ok(None));
+    let mut contradicted = members;
+    contradicted["x5t#S256"] = base64url::encode(&[7; 32]).into();
+    let header = base64url::encode(contradicted.to_string().as_bytes());
+    assert!(CertificateChain::of_header(&Header::parse(&header).expect("one")).is_err());
+}
+
+/// RFC 8725 section 3.10: the profile refuses what brings a key along, and a program that has looked at
+/// it takes the key by its own hand.
+#[test]
+fn a_token_is_verified_with_its_own_certificate_once_an_anchor_vouches_for_it() {
+    let root = Authority::root("root");
+    let key = pki::key();
+    let leaf = root.certify(&key, AS_IT_IS);
+    let header = json!({ "alg": "ES256", "x5c": chain(&[&leaf]).to_x5c() });
+    let header = base64url::encode(header.to_string().as_bytes());
+    let input = format!("{header}.{}", base64url::encode(b"payload"));
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.serialized_der());
+    let signature = pair.unwrap().sign(&SystemRandom::new(), input.as_bytes()).unwrap();
+    let token = format!("{input}.{}", base64url::encode(signature.as_ref()));
+
+    let policy = Policy::of(Profile::Strict);
+    let by_itself = JwsToken::parse(token.as_bytes(), &policy.jws).unwrap_err();
+    assert!(matches!(by_itself, Error::Policy(_)), "{by_itself}");
+    let mut rules = policy.jws.clone();
+    rules.limits.refused_parameters = &["jku", "jwk", "x5u"];
+    let parse = || JwsToken::parse(token.as_bytes(), &rules).expect("let through");
+    // Let through, it is no key yet.
+    let untrusted = parse().verify(&TrustedKeys::new(JwkSet::default(), &policy)).unwrap_err();
+    assert!(matches!(untrusted, Error::KeyNotFound(_)), "{untrusted}");
+
+    let found = CertificateChain::of_header(&parse().header).expect("read").expect("there");
+    let jwk = anchors(&root).verify(&found, &to_sign()).expect("verified").into_jwk();
+    let keys = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+    let verified = parse().verify(&keys).expect("verified");
+    assert_eq!(verified.into_inner().into_bytes().to_vec(), b"payload");
 }

@@ -34,7 +34,8 @@ const PSS: [(ObjectIdentifier, u8, SignatureAlgorithm); 3] = [
 
 const LABEL: &str = "PUBLIC KEY";
 
-/// Reads a public key in DER: SubjectPublicKeyInfo, or the `RSAPublicKey` of PKCS#1.
+/// Reads a public key in DER; PEM and whatever else a file has is for
+/// [`super::jwk::JwkSet::from_any`]. It is a SubjectPublicKeyInfo, or the `RSAPublicKey` of PKCS#1.
 ///
 /// The JWK has no metadata but the `alg` of an RSASSA-PSS key.
 ///
@@ -85,6 +86,19 @@ pub fn to_der(key: &PublicKey) -> Result<Vec<u8>, JwkError> {
 }
 
 /// Writes a public key as PEM: `BEGIN PUBLIC KEY` (RFC 7468 section 13).
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+/// use hsm_jose::jose::spki;
+///
+/// // The key of RFC 8410 section 10.1.
+/// let pem = "-----BEGIN PUBLIC KEY-----\n\
+///     MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+///     -----END PUBLIC KEY-----\n";
+/// let jwk = PublicJwk::from_any(pem.as_bytes())?;
+/// assert_eq!(spki::to_pem(&jwk.key)?, pem);
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 ///
 /// # Errors
 /// As [`to_der`].

@@ -8,23 +8,26 @@ use crate::jose::json::quotable;
 use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
 
-/// Makes the JWK Set of a keyring: signing keys that are active or retiring (their signatures are
+/// Makes the JWK Set of a keyring, as [`published_keys`] chooses them.
+///
+/// # Errors
+/// [`Error::Config`] if it is not fit to be published, with the key it fails on.
+pub fn jwks(keyring: &Keyring) -> Result<Value> {
+    let set = published_keys(keyring).to_published();
+    set.map_err(|error| Error::Config(format!("the JWK Set was not published: {error}")))
+}
+
+/// Returns the keys of a keyring that are published: signing keys that are active or retiring (their signatures are
 /// still about), decryption keys that are active (nothing new is to be encrypted to others).
 ///
 /// Every key has its `kid` and `use`, and `alg` where it is bound to exactly one. The order is that
-/// of the keyring. What is returned has been checked to hold no private member and no kid twice.
-///
-/// # Errors
-/// [`Error::Config`] if the check fails, with the key it fails on.
-pub fn jwks(keyring: &Keyring) -> Result<Value> {
+/// of the keyring. [`JwkSet::to_published`] checks that there is no private member and no kid twice.
+pub fn published_keys(keyring: &Keyring) -> JwkSet {
     let is_published = |found: &KeyRef<'_>| match found.key.purpose {
         Purpose::Sign => found.version.state.serves(),
         Purpose::Decrypt => found.version.state == KeyState::Active,
     };
-    let keys: Vec<PublicJwk> =
-        keyring.versions().filter(is_published).filter_map(published).collect();
-    let set = JwkSet { keys }.to_published();
-    set.map_err(|error| Error::Config(format!("the JWK Set was not published: {error}")))
+    JwkSet { keys: keyring.versions().filter(is_published).filter_map(published).collect() }
 }
 
 /// Returns the public JWK of a version as it is published; `None` if it has no public half.

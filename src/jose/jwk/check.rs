@@ -51,6 +51,17 @@ pub struct Finding {
 /// certificates have to be valid; who issued them is for [`crate::jose::x509::Anchors`].
 ///
 /// An empty list is a good key, or a good set.
+///
+/// ```
+/// use hsm_jose::jose::jwk::{Severity, check};
+///
+/// let jwk = br#"{"kty":"OKP","crv":"Ed25519","use":"enc","alg":"ES256","key_ops":["verify"],
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// let findings = check(jwk, std::time::SystemTime::now());
+/// assert!(findings.iter().all(|finding| finding.severity == Severity::Fault));
+/// let members: Vec<_> = findings.iter().map(|finding| finding.member).collect();
+/// assert_eq!(members, ["use", "key_ops", "alg", "alg"]);
+/// ```
 pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
     match parse_members(bytes) {
         Ok(members) if !members.contains_key("keys") || members.contains_key("kty") => {

@@ -91,9 +91,31 @@ impl PublicJwk {
                 ));
             }
         };
-        jwk.x5t_s256 = Some(leaf.sha256());
-        jwk.x5c = Some(chain);
+        jwk.attach(chain)?;
         Ok(jwk)
+    }
+
+    /// Adds `x5c` and `x5t#S256`.
+    ///
+    /// # Errors
+    /// A chain whose first certificate is that of another key, or whose key usage is not that of this
+    /// key's `use`; one that is not in order.
+    pub fn attach(&mut self, chain: CertificateChain) -> Result<(), JwkError> {
+        let leaf = chain.leaf();
+        if leaf.key()?.key != self.key {
+            return Err(JwkError::new("the first certificate is that of another key"));
+        }
+        if !chain.is_in_order() {
+            return Err(JwkError::new("each certificate is to be followed by that of its issuer"));
+        }
+        let is_meant = |purpose: &Purpose| self.use_.as_deref() == Some(purpose.jwk_use());
+        let purpose = [Purpose::Sign, Purpose::Decrypt].into_iter().find(is_meant);
+        if purpose.is_some_and(|purpose| !leaf.serves(purpose)) {
+            return Err(JwkError::new("the certificate's key usage is not that of the key's use"));
+        }
+        self.x5t_s256 = Some(leaf.sha256());
+        self.x5c = Some(chain);
+        Ok(())
     }
 
     /// Returns the members of the JWK.

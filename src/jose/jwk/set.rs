@@ -16,10 +16,28 @@ pub struct JwkSet {
 }
 
 /// Which key of a set is meant. What is not given is not asked for.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// use hsm_jose::jose::jwk::{JwkSet, SelectError, Selector};
+///
+/// let set = JwkSet::parse(br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","alg":"EdDSA",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+/// let alg = Some(KeyAlgorithm::Sign(SignatureAlgorithm::EdDsa));
+/// let meant = Selector { kid: Some("a"), alg, ..Selector::default() };
+/// assert_eq!(set.select(&meant)?.kid.as_deref(), Some("a"));
+///
+/// let other = Selector { kid: Some("b"), ..meant };
+/// assert_eq!(set.select(&other), Err(SelectError::UnknownKid));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selector<'a> {
     /// The key's `kid`, octet by octet (RFC 7517 section 4.5).
     pub kid: Option<&'a str>,
+    /// The SHA-256 of the key's certificate (RFC 7515 section 4.1.8), by the key's own `x5t#S256` or
+    /// `x5c`.
+    pub x5t_s256: Option<[u8; 32]>,
     /// An algorithm that the key does: it fits its kind, and its `alg` if it has one.
     pub alg: Option<KeyAlgorithm>,
     /// What the key is for, by its `use`, `key_ops`, `alg` and kind.
@@ -74,7 +92,9 @@ impl JwkSet {
     pub fn matching<'a>(&'a self, meant: &Selector<'_>) -> impl Iterator<Item = &'a PublicJwk> {
         let meant = *meant;
         self.keys.iter().filter(move |jwk| {
-            meant.kid.is_none_or(|kid| jwk.kid.as_deref() == Some(kid)) && jwk.is_for(&meant)
+            meant.kid.is_none_or(|kid| jwk.kid.as_deref() == Some(kid))
+                && meant.x5t_s256.is_none_or(|own| jwk.certificate_sha256() == Some(own))
+                && jwk.is_for(&meant)
         })
     }
 
@@ -124,7 +144,7 @@ impl JwkSet {
 
 impl PublicJwk {
     /// Returns whether the key, by what is said of it and by its kind, is for an algorithm and a
-    /// purpose; a `kid` is not looked at.
+    /// purpose; `kid` and certificate are not looked at.
     pub fn is_for(&self, meant: &Selector<'_>) -> bool {
         let does = |alg: KeyAlgorithm| {
             let own = self.alg.as_deref().map(KeyAlgorithm::from_name);
@@ -133,6 +153,10 @@ impl PublicJwk {
                 && self.serves(alg.purpose())
         };
         meant.alg.is_none_or(does) && meant.purpose.is_none_or(|purpose| self.serves(purpose))
+    }
+
+    fn certificate_sha256(&self) -> Option<[u8; 32]> {
+        self.x5t_s256.or_else(|| self.x5c.as_ref().map(|chain| chain.leaf().sha256()))
     }
 
     /// Whether `use`, `key_ops`, `alg` and kind leave room for a purpose. An empty `key_ops` says

@@ -27,6 +27,20 @@ pub enum ThumbprintHash {
 /// The thumbprint of a key: a hash of what makes it, whatever is said of it.
 ///
 /// Written, it is base64url; [`Thumbprint::uri`] and [`FromStr`] are for the URI.
+///
+/// ```
+/// use hsm_jose::jose::jwk::{PublicJwk, Thumbprint, ThumbprintHash};
+///
+/// // RFC 8037 appendix A.3.
+/// let jwk = PublicJwk::parse(br#"{"kty":"OKP","crv":"Ed25519",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
+/// let thumbprint = jwk.key.thumbprint_with(ThumbprintHash::Sha256);
+/// assert_eq!(thumbprint.to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+///
+/// let told: Thumbprint = thumbprint.uri().parse()?;
+/// assert!(told.is_of(&jwk));
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Thumbprint {
     hash: ThumbprintHash,

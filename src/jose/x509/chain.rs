@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64_simd::STANDARD;
 use serde_json::{Map, Value};
 
+use super::super::base64url;
 use super::super::header::Header;
 use super::super::jwk::JwkError;
 use super::super::pem;
@@ -12,6 +13,14 @@ use super::{Certificate, MAX_CERTIFICATE_LEN, MAX_CHAIN_LEN, X509Error};
 
 /// A certificate and those that vouch for it, as they were given; nobody has verified them. The
 /// first is that of the key.
+///
+/// ```
+/// use hsm_jose::jose::x509::CertificateChain;
+///
+/// // base64url, or PEM, is not what `x5c` has.
+/// let x5c = serde_json::json!(["MIIB-_8"]);
+/// assert!(CertificateChain::from_x5c(&x5c).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateChain {
     certificates: Arc<[Certificate]>,
@@ -59,9 +68,17 @@ impl CertificateChain {
     /// claim, until [`super::Anchors::verify`] has seen it.
     ///
     /// # Errors
-    /// As [`CertificateChain::from_x5c`].
+    /// As [`CertificateChain::from_x5c`]; an `x5t#S256` that is not that of the first certificate.
     pub fn of_header(header: &Header) -> Result<Option<Self>, X509Error> {
-        Self::of_members(header.members())
+        let Some(chain) = Self::of_members(header.members())? else { return Ok(None) };
+        let own = base64url::encode(&chain.leaf().sha256());
+        match header.members().get("x5t#S256") {
+            Some(given) if *given != own => {
+                let what = "x5t#S256 is not that of the first certificate of x5c";
+                Err(X509Error::Malformed(what.into()))
+            }
+            _ => Ok(Some(chain)),
+        }
     }
 
     /// Reads the `x5c` of a JWK's members.

@@ -6,20 +6,29 @@
 //! purpose. Nothing is fetched: neither `x5u`, nor issuers, nor revocation lists.
 //!
 //! ```
-//! # use hsm_jose::jose::alg::Purpose;
-//! # use hsm_jose::jose::header::Header;
-//! # use hsm_jose::jose::jwk::PublicJwk;
-//! use hsm_jose::jose::x509::{Anchors, CertificateChain, ExtendedUsage, Requirements};
+//! use std::time::SystemTime;
 //!
-//! /// The key of a token's `x5c`, if one of our anchors vouches for it.
-//! fn key_of(header: &Header, anchors: &Anchors) -> Result<PublicJwk, Box<dyn std::error::Error>> {
-//!     let chain = CertificateChain::of_header(header)?.ok_or("no x5c")?;
+//! use hsm_jose::jose::alg::Purpose;
+//! use hsm_jose::jose::jwk::JwkSet;
+//! use hsm_jose::jose::x509::{Anchors, CertificateChain, ExtendedUsage, Requirements};
+//! use hsm_jose::jws::{JwsToken, TrustedKeys};
+//! use hsm_jose::policy::{Policy, Profile};
+//!
+//! /// The payload of a JWS whose header brings its certificates along, as those of OpenID4VP do.
+//! fn payload_of(token: &[u8], anchors: &Anchors) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+//!     let policy = Policy::of(Profile::Strict);
+//!     let mut rules = policy.jws.clone();
+//!     // The profile refuses all of them; this one is looked at below. Nothing else looks at it.
+//!     rules.limits.refused_parameters = &["jku", "jwk", "x5u"];
+//!     let token = JwsToken::parse(token, &rules)?;
+//!     let chain = CertificateChain::of_header(&token.header)?.ok_or("no x5c")?;
 //!     let verified = anchors.verify(&chain, &Requirements {
-//!         at: std::time::SystemTime::now(),
+//!         at: SystemTime::now(),
 //!         purpose: Purpose::Sign,
 //!         extended: ExtendedUsage::Any,
 //!     })?;
-//!     Ok(verified.into_jwk())
+//!     let keys = TrustedKeys::new(JwkSet { keys: vec![verified.into_jwk()] }, &policy);
+//!     Ok(token.verify(&keys)?.into_inner().into_bytes().to_vec())
 //! }
 //! ```
 

@@ -19,10 +19,18 @@ const ANY_EXTENDED_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.2
 
 const OTHER_USAGE: &str = "it has not the extended key usage that is demanded";
 
-/// Certificates whose issuing is believed: roots, or intermediates that are pinned.
+/// Certificates whose issuing is believed: roots, or intermediates that are pinned. Their own dates
+/// are not looked at (RFC 5280 section 6.1.1 d).
 ///
 /// The key of a certificate that is itself an anchor is not verified by it: give its JWK as a trusted
 /// key instead.
+///
+/// ```
+/// use hsm_jose::jose::x509::{Anchors, X509Error};
+///
+/// // No anchors vouch for nothing, and are no way to vouch for everything.
+/// assert!(matches!(Anchors::from_pem(""), Err(X509Error::Malformed(_))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Anchors {
     anchors: Vec<TrustAnchor<'static>>,
@@ -258,6 +266,11 @@ fn refused(error: Error) -> X509Error {
         Error::InvalidSignatureForPublicKey => X509Error::Signature,
         Error::CaUsedAsEndEntity => X509Error::Purpose("it is that of an issuer".into()),
         Error::RequiredEkuNotFoundContext(_) => X509Error::Purpose(OTHER_USAGE.into()),
+        // The library lists every algorithm that it has.
+        Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => X509Error::Refused(
+            "signed with an algorithm that is not taken, as one with SHA-1".into(),
+        ),
         other => X509Error::Refused(format!("{other:?}")),
     }
 }
