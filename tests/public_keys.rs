@@ -45,7 +45,8 @@ fn every_kind_of_key_goes_out_and_in() {
         let der = spki::to_der(&jwk.key).expect("DER");
         let pem = spki::to_pem(&jwk.key).expect("PEM");
         assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n") && pem.ends_with("-----\n"));
-        for bytes in [&der[..], pem.as_bytes()] {
+        let crlf = format!("key of somebody\r\n{}", pem.replace('\n', "\r\n"));
+        for bytes in [&der[..], pem.as_bytes(), crlf.as_bytes()] {
             assert_eq!(
                 PublicJwk::from_any(bytes).expect("a key"),
                 PublicJwk::bare(jwk.key.clone())

@@ -65,22 +65,17 @@ pub struct Finding {
 pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
     match parse_members(bytes) {
         Ok(members) if !members.contains_key("keys") || members.contains_key("kty") => {
-            check_members(&members, at)
+            examine(&members, None, at)
         }
         Ok(members) => check_set(&members, at),
-        Err(json_error) => match JwkSet::from_any(bytes) {
-            Ok(set) => {
-                let is_single = set.keys.len() == 1;
-                let keys = set.keys.iter().enumerate().flat_map(|(index, jwk)| {
-                    examine(&jwk.to_members(), (!is_single).then_some(index), at)
+        Err(_) => match JwkSet::from_any(bytes) {
+            Ok(JwkSet { keys }) => {
+                let keys = keys.iter().enumerate().flat_map(|(index, jwk)| {
+                    examine(&jwk.to_members(), (keys.len() > 1).then_some(index), at)
                 });
                 keys.collect()
             }
-            Err(error) => {
-                let is_json = bytes.trim_ascii_start().first() == Some(&b'{');
-                let what = if is_json { json_error } else { error };
-                vec![Finding::new(Severity::Fault, None, "kty", what.to_string())]
-            }
+            Err(error) => vec![Finding::new(Severity::Fault, None, "kty", error.to_string())],
         },
     }
 }
@@ -88,7 +83,7 @@ pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
 impl PublicJwk {
     /// Checks the key as [`check`] does.
     pub fn check(&self, at: SystemTime) -> Vec<Finding> {
-        check_members(&self.to_members(), at)
+        examine(&self.to_members(), None, at)
     }
 }
 
@@ -101,11 +96,6 @@ impl Finding {
     ) -> Self {
         Self { severity, key, member, what: what.into() }
     }
-}
-
-/// Checks the members of one JWK.
-fn check_members(members: &Map<String, Value>, at: SystemTime) -> Vec<Finding> {
-    examine(members, None, at)
 }
 
 fn check_set(members: &Map<String, Value>, at: SystemTime) -> Vec<Finding> {
@@ -147,6 +137,7 @@ fn check_set(members: &Map<String, Value>, at: SystemTime) -> Vec<Finding> {
     findings
 }
 
+/// Checks the members of one JWK.
 fn examine(members: &Map<String, Value>, index: Option<usize>, at: SystemTime) -> Vec<Finding> {
     let mut examination = Examination { members, index, findings: Vec::new() };
     for name in PRIVATE_MEMBERS.into_iter().filter(|name| members.contains_key(*name)) {

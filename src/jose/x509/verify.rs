@@ -149,10 +149,7 @@ impl Anchors {
         let info = end_entity.subject_public_key_info();
         let mut jwk = spki::from_der(&info)
             .map_err(|error| X509Error::Malformed(format!("the certificate's key: {error}")))?;
-        jwk.use_ = Some(match requirements.purpose {
-            Purpose::Sign => "sig".to_owned(),
-            Purpose::Decrypt => "enc".to_owned(),
-        });
+        jwk.use_ = Some(requirements.purpose.jwk_use().to_owned());
         jwk.x5c = Some(chain.clone());
         jwk.x5t_s256 = Some(leaf.sha256());
         let valid_until =
