@@ -29,6 +29,7 @@ missing() {
     command -v p11-kit >/dev/null || echo p11-kit
     p11_kit_client || echo p11-kit-modules
     c_compiler || printf '%s\n' gcc libc6-dev
+    command -v openssl >/dev/null || echo openssl
     if $ci; then
         command -v shellcheck >/dev/null || echo shellcheck
     fi
@@ -80,10 +81,10 @@ advise() {
     fi
     cat >&2 <<'END'
 Install by hand, then run this again:
-  Fedora   dnf install softhsm opensc p11-kit p11-kit-server gcc
-  Arch     pacman -S softhsm opensc p11-kit gcc
-  Alpine   apk add bash softhsm opensc p11-kit p11-kit-server gcc musl-dev
-  macOS    brew install softhsm opensc p11-kit ; xcode-select --install
+  Fedora   dnf install softhsm opensc p11-kit p11-kit-server gcc openssl
+  Arch     pacman -S softhsm opensc p11-kit gcc openssl
+  Alpine   apk add bash softhsm opensc p11-kit p11-kit-server gcc musl-dev openssl
+  macOS    brew install softhsm opensc p11-kit openssl ; xcode-select --install
 (the checks of .ci/run also want shellcheck; the TPM part wants the headers of tpm2-tss 3.2 or later,
 pkg-config, swtpm, tpm2-tools and tpm2-openssl)
 Where SoftHSM's module is in an unusual place, SOFTHSM2_MODULE names it.

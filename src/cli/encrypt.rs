@@ -19,8 +19,8 @@ const MAX_AAD: usize = 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose encrypt --to partner.jwk message.txt > message.jwe")]
 pub(super) struct Args {
-    /// A public JWK or JWK Set, of which the first fitting key is taken; repeated, each is one
-    /// recipient
+    /// A public key: JWK, PEM or DER, or a certificate; or a JWK Set, of which the first fitting key is
+    /// taken; repeated, each is one recipient
     #[arg(long, value_name = "FILE", required = true)]
     to: Vec<PathBuf>,
     /// Take the key with this kid

@@ -19,7 +19,7 @@ Examples:
   hsm-jose verify --keys jwks.json --require all-of:https://a.example,https://b.example payload.jws
   hsm-jose verify --keys jwks.json --detached large.bin large.jws")]
 pub(super) struct Args {
-    /// The JWK or JWK Set of those whose signatures are accepted
+    /// The keys of those whose signatures are accepted: JWK, JWK Set, PEM or DER
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
     /// Which signatures must verify, where there are several: all, any, all-of:ISS,... or

@@ -25,7 +25,7 @@ pub const DEFAULT_SKEW: u64 = 60;
 /// claims, signed and encrypted, stays under a tenth of it.
 pub const DEFAULT_CONTEXT_TOKEN_LEN: usize = 256 * 1024;
 
-/// The largest JWK or JWK Set file that is read, in bytes.
+/// The largest file of keys that is read, in bytes.
 pub const MAX_JWKS_LEN: u64 = 1024 * 1024;
 
 /// A registered recipient: its keys, and the name it wants in `aud`.
@@ -164,10 +164,10 @@ pub fn recipients(set: JwkSet, kid: Option<&str>) -> Result<Vec<Recipient>> {
     }
 }
 
-/// Reads a JWK or JWK Set file.
+/// Reads the keys of a file in any form that [`JwkSet::from_any`] takes: JWK, JWK Set, PEM, DER.
 ///
 /// # Errors
-/// [`Error::Usage`] naming the file, if it cannot be read or is neither.
+/// [`Error::Usage`] naming the file, if it cannot be read or is none of them.
 pub fn read_jwks(path: &Path) -> Result<JwkSet> {
     let unreadable = |error| Error::Usage(format!("cannot read {}: {error}", path.display()));
     let mut json = Vec::new();
@@ -176,7 +176,7 @@ pub fn read_jwks(path: &Path) -> Result<JwkSet> {
     if json.len() as u64 > MAX_JWKS_LEN {
         return Err(Error::Usage(format!("{}: over {MAX_JWKS_LEN} bytes", path.display())));
     }
-    JwkSet::parse(&json).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
+    JwkSet::from_any(&json).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
 }
 
 fn unknown_recipient(who: &str) -> Error {

@@ -454,6 +454,26 @@ impl AesKeyWrap {
     }
 }
 
+impl Purpose {
+    /// Returns the `use` of a JWK for this purpose (RFC 7517 section 4.2).
+    pub const fn jwk_use(self) -> &'static str {
+        match self {
+            Self::Decrypt => "enc",
+            Self::Sign => "sig",
+        }
+    }
+
+    /// Returns the `key_ops` of either half of a key for this purpose (RFC 7517 section 4.3).
+    pub const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Decrypt => {
+                &["decrypt", "encrypt", "unwrapKey", "wrapKey", "deriveKey", "deriveBits"]
+            }
+            Self::Sign => &["sign", "verify"],
+        }
+    }
+}
+
 impl KeyAlgorithm {
     /// Returns every algorithm of this build.
     pub fn all() -> impl Iterator<Item = Self> {

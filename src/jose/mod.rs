@@ -6,5 +6,8 @@ pub mod header;
 pub mod inspect;
 pub mod json;
 pub mod jwk;
+pub(crate) mod pem;
 pub mod pkcs8;
 pub mod serialization;
+pub mod spki;
+pub mod x509;

@@ -104,7 +104,7 @@ pub struct JwsToken<'a> {
 pub struct Verified<T> {
     value: T,
     header: Header,
-    key: PublicJwk,
+    key: Box<PublicJwk>,
 }
 
 impl<'a> JwsToken<'a> {
@@ -155,14 +155,14 @@ impl<'a> JwsToken<'a> {
         let claimed =
             Claimed { alg: self.alg, kid: self.header.kid(), signature: &self.parts.signature };
         let input = SigningInput::Message(input.as_bytes());
-        let key = keys.signer_of(input, claimed, None)?.clone();
+        let key = Box::new(keys.signer_of(input, claimed, None)?.clone());
         Ok(Verified { value: (), header: self.header, key })
     }
 }
 
 impl<T> Verified<T> {
     pub(super) fn new(value: T, header: Header, key: PublicJwk) -> Self {
-        Self { value, header, key }
+        Self { value, header, key: Box::new(key) }
     }
 
     /// Returns what was verified.

@@ -22,7 +22,7 @@ mod orphans;
 pub use adopt::{AdoptRequest, adopt};
 pub use destroy::{DestroyRequest, Destroyed, destroy, keystore_of};
 pub use enter::{GenerateRequest, ImportRequest, generate, import};
-pub use jwks::{jwks, published};
+pub use jwks::{jwks, published, published_keys};
 pub use orphans::{Orphans, PendingKey, orphans};
 
 /// What every way into the keyring needs to know of the key.

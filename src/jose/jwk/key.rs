@@ -1,7 +1,6 @@
 //! The public key of a JWK: numbers and points, without anything that is said of them.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::super::alg::{Curve, KeyKind};
 use super::super::{base64url, json};
@@ -68,20 +67,10 @@ impl RsaPublic {
     /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`] or even; an exponent that is even,
     /// below 3, or over 64 bits long.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
+        if let Some((_, what)) = rsa_faults(n, e).into_iter().next() {
+            return Err(JwkError(what));
+        }
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-        let bits = bit_len(n);
-        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-            return Err(JwkError(format!(
-                "RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
-            )));
-        }
-        if n.last().is_none_or(|byte| byte % 2 == 0) {
-            return Err(JwkError::new("RSA modulus is even"));
-        }
-        let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
-        if !e_is_odd || e == [1] || e.len() > 8 {
-            return Err(JwkError::new("RSA exponent is even, below 3 or over 64 bits"));
-        }
         Ok(Self { n: n.to_vec(), e: e.to_vec() })
     }
 
@@ -178,6 +167,22 @@ impl PublicPoint {
 }
 
 impl PublicKey {
+    /// Reads the members that make the key, and nothing else.
+    ///
+    /// # Errors
+    /// A missing or misformed member, an unknown `kty` or `crv`, an RSA key that [`RsaPublic::new`]
+    /// does not take.
+    pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        match text(members, "kty")? {
+            "RSA" => Ok(Self::Rsa(RsaPublic::new(&octets(members, "n")?, &octets(members, "e")?)?)),
+            "EC" | "OKP" => Ok(Self::Point(PublicPoint::from_members(members)?)),
+            other => {
+                let other = json::quotable(other);
+                Err(JwkError(format!("no key type {other:?} in this build")))
+            }
+        }
+    }
+
     /// Returns the kind of key.
     pub fn kind(&self) -> KeyKind {
         match self {
@@ -199,13 +204,6 @@ impl PublicKey {
             Self::Point(point) => point.to_members(),
         }
     }
-
-    /// Returns the SHA-256 thumbprint, 43 characters of base64url (RFC 7638, RFC 8037 appendix A).
-    pub fn thumbprint(&self) -> String {
-        // serde_json's map is ordered by name and written without white space: section 3.3.
-        let canonical = Value::Object(self.to_members()).to_string();
-        base64url::encode(&Sha256::digest(canonical.as_bytes()))
-    }
 }
 
 /// A coordinate has exactly the length of the field (RFC 7518 section 6.2.1.2).
@@ -219,6 +217,25 @@ fn coordinate(members: &Map<String, Value>, name: &str, curve: Curve) -> Result<
         )));
     }
     Ok(bytes)
+}
+
+/// Returns everything for which [`RsaPublic::new`] refuses a key: the member, and what is wrong.
+pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
+    let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+    let mut faults = Vec::new();
+    let bits = bit_len(n);
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        let what = format!("RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}");
+        faults.push(("n", what));
+    }
+    if n.last().is_none_or(|byte| byte % 2 == 0) {
+        faults.push(("n", "RSA modulus is even".to_owned()));
+    }
+    let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    if !e_is_odd || e == [1] || e.len() > 8 {
+        faults.push(("e", "RSA exponent is even, below 3 or over 64 bits".to_owned()));
+    }
+    faults
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
