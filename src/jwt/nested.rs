@@ -9,6 +9,7 @@ use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
 use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
+use crate::secret::Plaintext;
 
 use super::claims::Claims;
 
@@ -98,17 +99,20 @@ pub fn open(
 ) -> Result<Opened> {
     let rules = context.opening()?;
     if context.nesting == Nesting::Jws {
-        return verify(context, rules, token, trusted, now).map(Opened::Verified);
+        let payload = verify(context, rules, token, trusted)?;
+        return claims(context, rules, payload, now).map(Opened::Verified);
     }
     let jwe_rules = rules.jwe.as_ref().ok_or_else(|| lacks(context, "JWE rules"))?;
     only_compact(token)?;
     let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
         check_nested_cty(&outer.header)?;
-        let decrypted = keys.decrypt(outer, &rules.decrypt)?;
-        let inner = decrypted.plaintext.as_bytes();
-        let verified = verify(context, rules, inner, trusted, now)?;
-        verified.get().check_replicated(&decrypted.header)?;
+        let Decrypted { plaintext: inner, header, .. } = keys.decrypt(outer, &rules.decrypt)?;
+        let payload = verify(context, rules, inner.as_bytes(), trusted)?;
+        // The payload is out of it: a large token is not kept beside its claims.
+        drop(inner);
+        let verified = claims(context, rules, payload, now)?;
+        verified.get().check_replicated(&header)?;
         return Ok(Opened::Verified(verified));
     }
     refuse_nested_cty(&outer.header)?;
@@ -125,8 +129,7 @@ fn verify(
     rules: &OpenRules,
     token: &[u8],
     trusted: &TrustedKeys,
-    now: u64,
-) -> Result<Verified<Claims>> {
+) -> Result<Verified<Plaintext>> {
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
     only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
@@ -136,11 +139,19 @@ fn verify(
             "the signed token has a cty: its payload would not be claims".into(),
         ));
     }
-    let verified = jws.verify(trusted)?;
-    let claims = Claims::parse(verified.get().as_bytes())?;
-    claims.check(context, rules, verified.key().iss.as_deref(), now)?;
-    claims.check_replicated(verified.header())?;
-    Ok(verified.map(|_| claims))
+    jws.verify(trusted)
+}
+
+fn claims(
+    context: &Context,
+    rules: &OpenRules,
+    payload: Verified<Plaintext>,
+    now: u64,
+) -> Result<Verified<Claims>> {
+    let verified = payload.try_map(|payload| Claims::parse(payload.into_bytes()))?;
+    verified.get().check(context, rules, verified.key().iss.as_deref(), now)?;
+    verified.get().check_replicated(verified.header())?;
+    Ok(verified)
 }
 
 /// What the context would not take is not made in it.
