@@ -30,7 +30,11 @@ fn main() {
                 len,
                 at_least,
                 || drop(black_box(ours.encrypt(alg, content))),
-                || drop(black_box(jwe::serialize_compact(content, &header, encrypter).expect("a JWE"))),
+                || {
+                    drop(black_box(
+                        jwe::serialize_compact(content, &header, encrypter).expect("a JWE"),
+                    ))
+                },
             );
         }
     }
@@ -50,7 +54,12 @@ fn main() {
                 len,
                 None,
                 || assert_eq!(ours.decrypt(&*private, &token).as_bytes().len(), len),
-                || assert_eq!(jwe::deserialize_compact(&token, decrypter).expect("opened").0.len(), len),
+                || {
+                    assert_eq!(
+                        jwe::deserialize_compact(&token, decrypter).expect("opened").0.len(),
+                        len
+                    )
+                },
             );
         }
     }
@@ -74,7 +83,12 @@ fn main() {
                 len,
                 None,
                 || assert_eq!(ours.verify(&token), len),
-                || assert_eq!(jws::deserialize_compact(&token, verifier).expect("verified").0.len(), len),
+                || {
+                    assert_eq!(
+                        jws::deserialize_compact(&token, verifier).expect("verified").0.len(),
+                        len
+                    )
+                },
             );
         }
     }

@@ -83,7 +83,8 @@ fn jwe(ours: &Ours, keys: &Keys, report: &mut Report) {
                 None,
                 || {
                     let json = ours.decrypt(&*private, &token);
-                    let claims: AllClaims = serde_json::from_slice(json.as_bytes()).expect("claims");
+                    let claims: AllClaims =
+                        serde_json::from_slice(json.as_bytes()).expect("claims");
                     assert_eq!(claims.custom.data.len(), data_len);
                 },
                 || assert_eq!(decrypt(&token).custom.data.len(), data_len),
@@ -99,10 +100,18 @@ fn jws(ours: &Ours, keys: &Keys, report: &mut Report) {
     let eddsa = Ed25519PublicKey::from_jwk(&keys.public("ed25519")).expect("a key");
     let options = || Some(verification());
     let verify: [(SignatureAlgorithm, Verify<'_>); 4] = [
-        (SignatureAlgorithm::Es256, &|token| es256.verify_token(token, options()).expect("verified")),
-        (SignatureAlgorithm::Ps256, &|token| ps256.verify_token(token, options()).expect("verified")),
-        (SignatureAlgorithm::Rs256, &|token| rs256.verify_token(token, options()).expect("verified")),
-        (SignatureAlgorithm::EdDsa, &|token| eddsa.verify_token(token, options()).expect("verified")),
+        (SignatureAlgorithm::Es256, &|token| {
+            es256.verify_token(token, options()).expect("verified")
+        }),
+        (SignatureAlgorithm::Ps256, &|token| {
+            ps256.verify_token(token, options()).expect("verified")
+        }),
+        (SignatureAlgorithm::Rs256, &|token| {
+            rs256.verify_token(token, options()).expect("verified")
+        }),
+        (SignatureAlgorithm::EdDsa, &|token| {
+            eddsa.verify_token(token, options()).expect("verified")
+        }),
     ];
     for (alg, verify) in verify {
         for len in SIZES {

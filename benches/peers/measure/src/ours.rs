@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore, Locator};
-use hsm_jose::engine::{self, Engine, EncryptOptions};
+use hsm_jose::engine::{self, EncryptOptions, Engine};
 use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk};
 use hsm_jose::jwe::{self, JweToken, Recipient};
@@ -59,7 +59,8 @@ impl Keys {
     /// Its public half.
     pub fn public(&self, name: &str) -> String {
         let mut members = self.0[name].as_object().expect("a JWK").clone();
-        members.retain(|name, _| ["kty", "crv", "x", "y", "n", "e", "kid"].contains(&name.as_str()));
+        members
+            .retain(|name, _| ["kty", "crv", "x", "y", "n", "e", "kid"].contains(&name.as_str()));
         Value::Object(members).to_string()
     }
 }

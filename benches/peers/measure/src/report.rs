@@ -39,7 +39,7 @@ struct Row {
 
 impl Report {
     /// Starts a report as the command line says: `[--json] [--rounds N] [TEXT]`, where TEXT picks the
-    /// operations that have it in their name.
+    /// rows that have it in their name, "OPERATION, N bytes".
     pub fn of(peer: &'static str) -> Self {
         let mut report = Self {
             schema: 1,
@@ -76,10 +76,11 @@ impl Report {
         mut ours: impl FnMut(),
         mut theirs: impl FnMut(),
     ) {
-        if self.only.as_ref().is_some_and(|only| !operation.contains(only.as_str())) {
+        let name = format!("{operation}, {bytes} bytes");
+        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             return;
         }
-        eprintln!("{} {operation}, {bytes} bytes", self.peer);
+        eprintln!("{} {name}", self.peer);
         let measured = alternate(self.rounds, &mut ours, &mut theirs);
         let [first_quartile, ratio, third_quartile] = measured.ratio;
         self.rows.push(Row {

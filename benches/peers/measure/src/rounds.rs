@@ -26,7 +26,11 @@ pub(crate) struct Measured {
 }
 
 /// Runs both sides in turns. Which is first is drawn anew for each round.
-pub(crate) fn alternate(rounds: usize, ours: &mut dyn FnMut(), theirs: &mut dyn FnMut()) -> Measured {
+pub(crate) fn alternate(
+    rounds: usize,
+    ours: &mut dyn FnMut(),
+    theirs: &mut dyn FnMut(),
+) -> Measured {
     let counts = [count(ours), count(theirs)];
     let (mut times, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
     for round in 0..rounds + WARM_UP {
