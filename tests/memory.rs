@@ -165,11 +165,17 @@ const PARSERS: [Parse; 7] = [
     ("JWK Set", |input| drop(JwkSet::parse(input))),
 ];
 
-/// A JSON text whose one array or object has `count` times the same, each with its number for `#`.
+/// A JSON text with `count` times the same in it, each with its own number for `#`.
 fn repeated(before: &str, each: &str, count: usize, after: &str) -> Vec<u8> {
-    let each = |i: usize| each.replace('#', &i.to_string());
-    let list: Vec<String> = (0..count).map(each).collect();
-    [before, &list.join(","), after].concat().into_bytes()
+    let mut text = String::from(before);
+    for i in 0..count {
+        text.push_str(if i == 0 { "" } else { "," });
+        match each.split_once('#') {
+            Some((start, end)) => text.extend([start, i.to_string().as_str(), end]),
+            None => text.push_str(each),
+        }
+    }
+    (text + after).into_bytes()
 }
 
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
