@@ -71,13 +71,16 @@ fn decrypting_16_mib_takes_three_times_the_token_at_most() {
     let _turn = turn();
     let (key, jwk) = key(KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw));
     let rules = Policy::of(Profile::All).jwe;
-    for enc in [ContentEncryption::A256Gcm, ContentEncryption::A256CbcHs512] {
-        let token = seal_to(jwk.clone(), enc, None, &vec![b'x'; 16 * MIB]);
-        let (more, len) = peak(|| {
+    // CBC takes long where nothing is optimized; its proportion is the same.
+    for (enc, len) in
+        [(ContentEncryption::A256Gcm, 16 * MIB), (ContentEncryption::A256CbcHs512, 2 * MIB)]
+    {
+        let token = seal_to(jwk.clone(), enc, None, &vec![b'x'; len]);
+        let (more, opened) = peak(|| {
             let token = JweToken::parse(token.as_bytes(), &rules).unwrap();
-            jwe::decrypt(token, &[&*key]).unwrap().plaintext.as_bytes().len()
+            jwe::decrypt(token, &[&*key]).unwrap().plaintext
         });
-        assert_eq!(len, 16 * MIB);
+        assert_eq!(opened.as_bytes().len(), len);
         assert_within_three_tokens(enc.name(), &token, more);
     }
 }
