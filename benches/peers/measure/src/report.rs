@@ -107,8 +107,9 @@ impl Report {
             "hsm-jose beside {peer} {version}: one thread, {rounds} rounds, processor time; \
              load {before} before, {after} after"
         );
+        let wide = self.rows.iter().map(|row| row.operation.len()).max().unwrap_or(0);
         println!(
-            "{:<52} {:>8} {:>10} {:>10} {:>6}  {:<13} {}",
+            "{:<wide$} {:>8} {:>10} {:>10} {:>6}  {:<14} {}",
             "operation", "bytes", "ours us", "theirs us", "ratio", "quartiles", "expected"
         );
         for row in &self.rows {
@@ -118,7 +119,7 @@ impl Report {
                 None => String::new(),
             };
             println!(
-                "{:<52} {:>8} {:>10.2} {:>10.2} {:>6.2}  {:<13} {}",
+                "{:<wide$} {:>8} {:>10.2} {:>10.2} {:>6.2}  {:<14} {}",
                 row.operation,
                 row.bytes,
                 row.ours_us,
