@@ -16,7 +16,7 @@ use hsm_jose::jose::header::Header;
 use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::json::MAX_VALUES;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
+use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, OuterKeys};
 use hsm_jose::policy::{Context, Nesting, OpenRules, Policy, Profile};
@@ -78,7 +78,7 @@ fn decrypting_16_mib_takes_three_times_the_token_at_most() {
         let token = seal_to(jwk.clone(), enc, None, &vec![b'x'; len]);
         let (more, opened) = peak(|| {
             let token = JweToken::parse(token.as_bytes(), &rules).unwrap();
-            jwe::decrypt(token, &[&*key]).unwrap().plaintext
+            jwe::decrypt(token, &[Attempt { recipient: 0, key: &*key }]).unwrap().plaintext
         });
         assert_eq!(opened.as_bytes().len(), len);
         assert_within_three_tokens(enc.name(), &token, more);
@@ -90,7 +90,7 @@ struct Own(Arc<dyn HardwareKey>);
 
 impl OuterKeys for Own {
     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> hsm_jose::Result<Decrypted> {
-        jwe::decrypt(token, &[&*self.0])
+        jwe::decrypt(token, &[Attempt { recipient: 0, key: &*self.0 }])
     }
 }
 

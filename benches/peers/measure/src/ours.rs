@@ -7,7 +7,7 @@ use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore, Locator};
 use hsm_jose::engine::{self, EncryptOptions, Engine};
 use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk};
-use hsm_jose::jwe::{self, JweToken, Recipient};
+use hsm_jose::jwe::{self, Attempt, JweToken, Recipient};
 use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::Opened;
 use hsm_jose::keyring::Keyring;
@@ -123,7 +123,7 @@ impl Ours {
     /// Decrypts with a software key.
     pub fn decrypt(&self, key: &dyn HardwareKey, token: &str) -> Plaintext {
         let token = JweToken::parse(token.as_bytes(), &self.policy.jwe).expect("a JWE");
-        jwe::decrypt(token, &[key]).expect("decrypted").plaintext
+        jwe::decrypt(token, &[Attempt { recipient: 0, key }]).expect("decrypted").plaintext
     }
 
     /// Signs with the software key that does `alg`.
