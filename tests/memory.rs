@@ -17,7 +17,7 @@ use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::json::MAX_VALUES;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
 use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
-use hsm_jose::jws::{self, JwsParameters, JwsToken, TrustedKeys};
+use hsm_jose::jws::{self, Jws, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, OuterKeys};
 use hsm_jose::policy::{Context, Nesting, OpenRules, Policy, Profile};
 use peak_alloc::PeakAlloc;
@@ -158,9 +158,10 @@ const ALWAYS: usize = 256 * 1024;
 type Parse = (&'static str, fn(&[u8]));
 
 /// Every way in for a stranger's octets. Most inputs are refused; what counts is what that costs.
-const PARSERS: [Parse; 7] = [
+const PARSERS: [Parse; 8] = [
     ("JWE", |input| drop(JweToken::parse(input, &Policy::of(Profile::All).jwe))),
-    ("JWS", |input| drop(JwsToken::parse(input, &Policy::of(Profile::All).jws))),
+    ("compact JWS", |input| drop(JwsToken::parse(input, &Policy::of(Profile::All).jws))),
+    ("JWS", |input| drop(Jws::parse(input, &Policy::of(Profile::All).jws))),
     ("inspect", |input| drop(inspect(input))),
     ("header", |input| drop(Header::parse(&String::from_utf8_lossy(input)))),
     ("claims", |input| drop(Claims::parse(input))),
