@@ -8,10 +8,11 @@ use crate::backend::HostCek;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
-use crate::jose::jwk::{PublicJwk, PublicKey, PublicPoint};
+use crate::jose::jwk::{PublicJwk, PublicKey};
 use crate::policy::{AllowList, Policy};
+use crate::primitives::ecdh::EcdhRecipient;
 use crate::primitives::rsa::RsaRecipient;
-use crate::primitives::{aes_kw, concat_kdf, ecdh};
+use crate::primitives::{aes_kw, concat_kdf};
 
 /// A recipient's public key: checked and parsed once, kept for as many tokens as there are.
 ///
@@ -44,7 +45,7 @@ pub struct Recipient {
 #[derive(Debug)]
 enum RecipientKey {
     Rsa(RsaRecipient),
-    Point(PublicPoint),
+    Point(EcdhRecipient),
 }
 
 /// What key management makes for one recipient.
@@ -82,8 +83,7 @@ impl Recipient {
         let key = match &jwk.key {
             PublicKey::Rsa(rsa) => RecipientKey::Rsa(RsaRecipient::new(rsa).map_err(bad_key)?),
             PublicKey::Point(point) if point.curve().agrees() => {
-                ecdh::check_point(point).map_err(bad_key)?;
-                RecipientKey::Point(point.clone())
+                RecipientKey::Point(EcdhRecipient::new(point).map_err(bad_key)?)
             }
             PublicKey::Point(point) => {
                 return Err(Error::Policy(format!("{} keys only sign", point.curve())));
@@ -174,12 +174,12 @@ type Derived = (Zeroizing<Vec<u8>>, Map<String, Value>);
 
 /// Agrees with a fresh ephemeral key.
 fn derive(
-    peer: &PublicPoint,
+    peer: &EcdhRecipient,
     alg: KeyManagement,
     enc: ContentEncryption,
     PartyInfo { apu, apv }: PartyInfo<'_>,
 ) -> Result<Derived> {
-    let (epk, z) = ecdh::agree_ephemeral(peer).map_err(bad_key)?;
+    let (epk, z) = peer.agree_ephemeral().map_err(bad_key)?;
     let mut members = Map::new();
     members.insert("epk".into(), Value::Object(epk.to_members()));
     for (name, info) in [("apu", apu), ("apv", apv)] {

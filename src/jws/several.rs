@@ -17,7 +17,7 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
 use crate::policy::{JwsRules, JwsUnprotectedHeader};
 use crate::primitives::digest::Hasher;
-use crate::secret::Plaintext;
+use crate::secret::{Plaintext, Wiped};
 
 /// Which signatures of a JWS must verify (RFC 7515 section 5.2 leaves it to the application). There
 /// is no default: the caller says.
@@ -349,7 +349,7 @@ impl<'a> Jws<'a> {
     ) -> Result<Vec<VerifiedSignature>> {
         self.conclude(keys, require, |_, checked, issuers| {
             // The payload may come out of a JWE: no copy of it stays behind.
-            let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+            let input = Wiped::new([checked.text.as_bytes(), payload].join(&b'.'));
             keys.signer_of(SigningInput::Message(&input), checked.claimed(), issuers)
         })
     }

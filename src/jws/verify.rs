@@ -10,7 +10,7 @@ use crate::jose::header::Header;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::serialization::{self, CompactJws, bounded};
 use crate::policy::JwsRules;
-use crate::secret::Plaintext;
+use crate::secret::{Plaintext, Wiped};
 
 /// A compact JWS that policy has let through: parsed once, its header checked, no signature verified
 /// yet. The other serializations, several signatures and unencoded payloads are for
@@ -132,10 +132,11 @@ impl<'a> JwsToken<'a> {
     /// [`Error::SignatureInvalid`]; [`Error::KeyNotFound`] or [`Error::Policy`] if no key could be
     /// tried; [`Error::Malformed`] for a payload that is not base64url.
     pub fn verify(self, keys: &TrustedKeys) -> Result<Verified<Plaintext>> {
-        let payload = self.parts.payload;
-        let verified = self.verify_input(payload, keys)?;
-        let value = Zeroizing::new(serialization::decode(payload, "payload")?);
-        Ok(verified.map(|()| Plaintext::new(value)))
+        let CompactJws { payload, signing_input, .. } = self.parts;
+        self.verify_input(signing_input.as_bytes(), keys)?.try_map(|()| {
+            let payload = serialization::decode(payload, "payload")?;
+            Ok(Plaintext::new(Zeroizing::new(payload)))
+        })
     }
 
     /// Verifies the signature of a token without payload (RFC 7515 appendix F) over `payload`.
@@ -146,15 +147,19 @@ impl<'a> JwsToken<'a> {
         if !self.parts.payload.is_empty() {
             return Err(Error::Malformed("the token has a payload of its own".into()));
         }
-        self.verify_input(&Zeroizing::new(base64url::encode(payload)), keys)
+        let mut input =
+            String::with_capacity(self.parts.protected.len() + payload.len() * 4 / 3 + 8);
+        input.push_str(self.parts.protected);
+        input.push('.');
+        base64url::encode_append(payload, &mut input);
+        // The payload may be a secret: no copy of it stays behind.
+        self.verify_input(&Wiped::new(input.into_bytes()), keys)
     }
 
-    fn verify_input(self, payload: &str, keys: &TrustedKeys) -> Result<Verified<()>> {
-        // The payload may come out of a JWE: no copy of it stays behind.
-        let input = Zeroizing::new([self.parts.protected, payload].join("."));
+    fn verify_input(self, input: &[u8], keys: &TrustedKeys) -> Result<Verified<()>> {
         let claimed =
             Claimed { alg: self.alg, kid: self.header.kid(), signature: &self.parts.signature };
-        let input = SigningInput::Message(input.as_bytes());
+        let input = SigningInput::Message(input);
         let key = Box::new(keys.signer_of(input, claimed, None)?.clone());
         Ok(Verified { value: (), header: self.header, key })
     }
@@ -185,8 +190,8 @@ impl<T> Verified<T> {
         &self.key
     }
 
-    /// Changes the form of what was verified.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
-        Verified { value: change(self.value), header: self.header, key: self.key }
+    /// Changes the form of what was verified, where that can be.
+    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Verified<U>> {
+        Ok(Verified { value: change(self.value)?, header: self.header, key: self.key })
     }
 }

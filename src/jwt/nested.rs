@@ -9,6 +9,7 @@ use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
 use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
+use crate::secret::Plaintext;
 
 use super::claims::Claims;
 use super::steps::DecryptedJwt;
@@ -146,7 +147,8 @@ pub fn open(
 ) -> Result<Opened> {
     let rules = context.opening()?;
     if context.nesting == Nesting::Jws {
-        return verify(context, rules, token, trusted, now).map(Opened::Verified);
+        let payload = verify(context, rules, token, trusted)?;
+        return claims(context, rules, payload, now).map(Opened::Verified);
     }
     let jwe_rules = rules.jwe.as_ref().ok_or_else(|| lacks(context, "JWE rules"))?;
     only_compact(token)?;
@@ -170,8 +172,7 @@ pub(super) fn verify(
     rules: &OpenRules,
     token: &[u8],
     trusted: &TrustedKeys,
-    now: u64,
-) -> Result<Verified<Claims>> {
+) -> Result<Verified<Plaintext>> {
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
     only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
@@ -181,11 +182,19 @@ pub(super) fn verify(
             "the signed token has a cty: its payload would not be claims".into(),
         ));
     }
-    let verified = jws.verify(trusted)?;
-    let claims = Claims::parse(verified.get().as_bytes())?;
-    claims.check(context, rules, verified.key().iss.as_deref(), now)?;
-    claims.check_replicated(verified.header())?;
-    Ok(verified.map(|_| claims))
+    jws.verify(trusted)
+}
+
+pub(super) fn claims(
+    context: &Context,
+    rules: &OpenRules,
+    payload: Verified<Plaintext>,
+    now: u64,
+) -> Result<Verified<Claims>> {
+    let verified = payload.try_map(|payload| Claims::parse(payload.into_bytes()))?;
+    verified.get().check(context, rules, verified.key().iss.as_deref(), now)?;
+    verified.get().check_replicated(verified.header())?;
+    Ok(verified)
 }
 
 /// What the context would not take is not made in it.

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::claims::Claims;
-use super::nested::verify;
+use super::nested::{claims, verify};
 use crate::backend::HardwareKey;
 use crate::error::Result;
 use crate::jose::alg::{ContentEncryption, KeyManagement};
@@ -211,8 +211,12 @@ impl DecryptedJwt {
         issuers: &TrustedKeys,
         now: u64,
     ) -> Result<Verified<Claims>> {
-        let verified = verify(context, context.opening()?, self.inner.as_bytes(), issuers, now)?;
-        verified.get().check_replicated(&self.header)?;
+        let (rules, Self { inner, header }) = (context.opening()?, self);
+        let payload = verify(context, rules, inner.as_bytes(), issuers)?;
+        // The payload is out of it: a large token is not kept beside its claims.
+        drop(inner);
+        let verified = claims(context, rules, payload, now)?;
+        verified.get().check_replicated(&header)?;
         Ok(verified)
     }
 }

@@ -18,6 +18,8 @@ pub struct CompactJws<'a> {
     pub protected: &'a str,
     /// The payload as received, in base64url; empty if the content is detached (appendix F).
     pub payload: &'a str,
+    /// The JWS Signing Input as received: header and payload with the dot between.
+    pub signing_input: &'a str,
     /// The JWS Signature.
     pub signature: Vec<u8>,
 }
@@ -30,6 +32,7 @@ impl<'a> CompactJws<'a> {
     /// not strict base64url.
     pub fn split(token: &'a str) -> Result<Self> {
         let [protected, payload, signature] = split(token)?;
-        Ok(Self { protected, payload, signature: decode(signature, "signature")? })
+        let signing_input = &token[..protected.len() + 1 + payload.len()];
+        Ok(Self { protected, payload, signing_input, signature: decode(signature, "signature")? })
     }
 }
