@@ -1,45 +1,17 @@
-"""JWE, both ways: every alg, curve and enc that both sides know."""
+"""JWE, both ways: every alg, curve and enc that both sides know, in every serialization."""
 
-from dataclasses import dataclass
+from kinds import Kind, kinds_of
+from sides import DIR, write
+from tokens import COMPACT, FLATTENED, FORMS, GENERAL, TYP, Failure, b64, bare, given, same, tampered, unb64
 
-from sides import DIR, KTY
-from tokens import COMPACT, FORMS, TYP, Failure, b64, bare, same, tampered, unb64
-
-RSA = ["RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512"]
-ECDH = ["ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"]
-CURVES = ["P-256", "P-384", "P-521", "X25519"]
-RSA_BITS = 2048
 PLAINTEXT = "Sätze, two lines\n\0and a null".encode()
 AAD = b"additional, authenticated, and not secret"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A key management algorithm and, with ECDH-ES, the curve."""
-
-    alg: str
-    crv: str | None = None
-
-    def __str__(self):
-        return f"{self.alg} {self.crv}" if self.crv else self.alg
-
-    def ours(self, session):
-        """Our key in the token: its name and what the peer encrypts to."""
-        if self.crv:
-            name, algs, options = f"enc-{self.crv.lower()}", ECDH, ["--crv", self.crv]
-        else:
-            name, algs, options = "enc-rsa", RSA, ["--bits", RSA_BITS]
-        return name, session.ours.key(name, algs, *options)
-
-    def theirs(self, session, which="own"):
-        """A key pair of the peer."""
-        if self.crv:
-            return session.peer.key(KTY[self.crv], self.crv, which=which)
-        return session.peer.key("RSA", bits=RSA_BITS, which=which)
+SHARED = {"cty": "text/plain"}
 
 
 def run(session, algs, encs):
-    kinds, encs = known(session, algs, encs)
+    encs = [enc for enc in encs if knows(session, Kind("RSA-OAEP"), enc)]
+    kinds = [kind for kind in kinds_of(algs) if knows(session, kind, encs[0])]
     for i, kind in enumerate(kinds):
         for j, enc in enumerate(encs):
             for form in FORMS:
@@ -57,84 +29,121 @@ def run(session, algs, encs):
         if kind.crv:
             session.case(we_decrypt_with_party_info, kind, enc, way="in", **{**about, "form": COMPACT})
             session.case(they_decrypt_with_party_info, kind, enc, way="out", **{**about, "form": COMPACT})
+    several(session, [kind for kind in kinds if not kind.direct], encs)
 
 
-def known(session, algs, encs):
-    """What the peer knows of what we know: it is asked to open what it has made itself."""
-    peer = session.peer
+def several(session, kinds, encs):
+    """Tokens with two recipients, each kind beside one with another key, and headers not protected."""
+    for i, kind in enumerate(kinds):
+        half = i + len(kinds) // 2
+        other = next(one for one in kinds[half:] + kinds if one.family != kind.family)
+        enc, form = encs[i % len(encs)], [FLATTENED, GENERAL][i % 2]
+        about = {"alg": str(kind), "enc": enc, "form": GENERAL}
+        session.case(we_decrypt_of_two, kind, other, enc, way="in", **about)
+        session.case(they_decrypt_of_two, kind, other, enc, way="out", **about)
+        session.case(we_decrypt_unprotected, kind, enc, form, way="in", **{**about, "form": form})
 
-    def knows(kind, enc):
-        try:
-            pair = kind.theirs(session)
-            header = {"alg": kind.alg, "enc": enc}
-            made = peer(
-                "encrypt", form=COMPACT, protected=header, recipients=[{"jwk": pair["public"]}], plaintext=b64(b"x")
-            )
-            peer("decrypt", form=COMPACT, token=made["token"], jwk=pair["private"], alg=kind.alg)
-        except Failure:
-            return False
-        return True
 
-    kinds = [kind for alg in algs for kind in ([Kind(alg, crv) for crv in CURVES] if alg in ECDH else [Kind(alg)])]
-    kinds = [kind for kind in kinds if knows(kind, "A128GCM")]
-    return kinds, [enc for enc in encs if knows(Kind("RSA-OAEP"), enc)]
+def knows(session, kind, enc):
+    """Whether the peer opens what it has made itself."""
+    try:
+        key = kind.theirs(session, enc)
+        token = encrypted(session, kind, enc, COMPACT, key)
+        they_open(session, kind, COMPACT, token, key)
+    except Failure:
+        return False
+    return True
 
 
 # --- From the peer to us ---
 
 
-def theirs(session, kind, enc, form, aad=None, to=None, **header):
-    """A token that the peer made for our key, or under its kid for another."""
-    _, key = kind.ours(session)
-    protected = {"alg": kind.alg, "enc": enc, "kid": key["kid"], "typ": TYP, **header}
+def encrypted(session, kind, enc, form, key, aad=None, plaintext=PLAINTEXT, **header):
+    """A token that the peer made for a key, with everything in the protected header."""
     return session.peer(
         "encrypt",
         form=form,
-        protected=protected,
-        recipients=[{"jwk": {**bare(to or key), "kid": key["kid"]}}],
-        plaintext=b64(PLAINTEXT),
+        protected={"alg": kind.alg, "enc": enc, "kid": key["kid"], "typ": TYP, **header},
+        recipients=[{"jwk": given(key)}],
+        plaintext=b64(plaintext),
         aad=b64(aad) if aad else None,
     )["token"]
 
 
+def we_open(session, token, *options):
+    same("plaintext", session.ours("decrypt", *options, stdin=token.encode()), PLAINTEXT)
+
+
 def we_decrypt(session, kind, enc, form, aad):
-    token = theirs(session, kind, enc, form, aad)
-    same("plaintext", session.ours("decrypt", stdin=token.encode()), PLAINTEXT)
+    we_open(session, encrypted(session, kind, enc, form, kind.ours(session, enc), aad))
 
 
 def we_refuse(session, kind, enc, form):
-    token = theirs(session, kind, enc, form, AAD if form != COMPACT else None)
+    key = kind.ours(session, enc)
+    token = encrypted(session, kind, enc, form, key, AAD if form != COMPACT else None)
+    we_open(session, token)
     for part, changed in tampered(token, form):
         session.ours.refuses(f"changed {part}", "decrypt", stdin=changed)
-    token = theirs(session, kind, enc, form, to=kind.theirs(session)["public"])
+    other = {**kind.theirs(session, enc, which="other"), "kid": key["kid"]}
+    token = encrypted(session, kind, enc, form, other)
     session.ours.refuses("another key", "decrypt", stdin=token)
 
 
 def we_decrypt_without_kid(session, kind, enc, form):
-    name, key = kind.ours(session)
-    public = {member: value for member, value in bare(key).items() if member != "kid"}
-    token = session.peer(
-        "encrypt",
-        form=form,
-        protected={"alg": kind.alg, "enc": enc},
-        recipients=[{"jwk": public}],
-        plaintext=b64(PLAINTEXT),
-    )["token"]
-    same("plaintext", session.ours("decrypt", "--key", name, stdin=token.encode()), PLAINTEXT)
+    key = kind.ours(session, enc)
+    nameless = {name: value for name, value in given(key).items() if name != "kid"}
+    protected = {"alg": kind.alg, "enc": enc}
+    recipients = [{"jwk": nameless}]
+    request = {"form": form, "protected": protected, "recipients": recipients, "plaintext": b64(PLAINTEXT)}
+    we_open(session, session.peer("encrypt", **request)["token"], "--key", key["name"])
 
 
 def we_decrypt_with_party_info(session, kind, enc):
     """apu and apv go into the key derivation: both sides have to read them as the same bytes."""
-    token = theirs(session, kind, enc, COMPACT, apu=b64(b"Alice"), apv=b64(b"Bob"))
-    same("plaintext", session.ours("decrypt", stdin=token.encode()), PLAINTEXT)
+    key = kind.ours(session, enc)
+    we_open(session, encrypted(session, kind, enc, COMPACT, key, apu=b64(b"Alice"), apv=b64(b"Bob")))
+
+
+def we_decrypt_of_two(session, kind, other, enc):
+    """Ours is the first recipient, or the second beside a stranger that comes first, or both are."""
+    ours = [(one, one.ours(session, enc)) for one in (kind, other)]
+    strangers = [(one, one.theirs(session, enc)) for one in (kind, other)]
+    for pair in ([ours[0], strangers[1]], [strangers[0], ours[1]], ours):
+        token = for_two(session, enc, pair)
+        we_open(session, token)
+    [(part, changed), *_] = tampered(token, GENERAL)
+    session.ours.refuses(f"changed {part}", "decrypt", stdin=changed)
+    session.ours.refuses("for two strangers", "decrypt", stdin=misnamed(session, enc, ours, strangers))
+
+
+def for_two(session, enc, pair):
+    recipients = [{"jwk": given(key), "header": {"alg": kind.alg, "kid": key["kid"]}} for kind, key in pair]
+    protected = {"enc": enc, "typ": TYP}
+    request = {"form": GENERAL, "protected": protected, "recipients": recipients, "unprotected": SHARED}
+    return session.peer("encrypt", plaintext=b64(PLAINTEXT), **request)["token"]
+
+
+def misnamed(session, enc, ours, strangers):
+    """A token for two strangers' keys under our kids."""
+    pairs = zip(ours, strangers, strict=True)
+    return for_two(session, enc, [(kind, {**key, "kid": own["kid"]}) for (kind, own), (_, key) in pairs])
+
+
+def we_decrypt_unprotected(session, kind, enc, form):
+    """The kid in the recipient's own header, and a header that the recipients share."""
+    key = kind.ours(session, enc)
+    recipient = {"jwk": given(key), "header": {"kid": key["kid"]}}
+    request = {"form": form, "recipients": [recipient], "unprotected": SHARED, "plaintext": b64(PLAINTEXT)}
+    token = session.peer("encrypt", protected={"alg": kind.alg, "enc": enc}, **request)["token"]
+    we_open(session, token)
 
 
 # --- From us to the peer ---
 
 
-def ours(session, kind, enc, form, *options, aad=None):
-    """A token that we made for the peer's key."""
-    options = [*options, "--to", kind.theirs(session)["file"], "--alg", kind.alg, "--enc", enc, "--typ", TYP]
+def made(session, kind, enc, form, *options, aad=None):
+    """A token that we made for the peer's key, or for the one that we share."""
+    options = [*options, *kind.addressed(session, enc), "--alg", kind.alg, "--enc", enc, "--typ", TYP]
     if aad:
         path = DIR / "aad"
         path.write_bytes(aad)
@@ -142,28 +151,49 @@ def ours(session, kind, enc, form, *options, aad=None):
     return session.ours.token("encrypt", *options, form=form, stdin=PLAINTEXT)
 
 
-def they_open(session, kind, form, token, key=None):
-    key = key or kind.theirs(session)
-    return session.peer("decrypt", form=form, token=token, jwk=key["private"], alg=kind.alg)
+def they_open(session, kind, form, token, key):
+    opened = session.peer("decrypt", form=form, token=token, jwk=bare(key["private"]), alg=kind.alg)
+    same("plaintext", unb64(opened["plaintext"]), PLAINTEXT)
+    return opened["protected"]
 
 
 def they_decrypt(session, kind, enc, form, aad):
-    opened = they_open(session, kind, form, ours(session, kind, enc, form, aad=aad))
-    same("plaintext", unb64(opened["plaintext"]), PLAINTEXT)
-    wanted = {"alg": kind.alg, "enc": enc, "kid": kind.theirs(session)["kid"], "typ": TYP}
-    same("header", {name: opened["protected"].get(name) for name in wanted}, wanted)
+    key = kind.theirs(session, enc)
+    header = they_open(session, kind, form, made(session, kind, enc, form, aad=aad), key)
+    wanted = {"alg": kind.alg, "enc": enc, "kid": key["kid"], "typ": TYP}
+    same("header", {name: header.get(name) for name in wanted}, wanted)
 
 
 def they_refuse(session, kind, enc, form):
-    token = ours(session, kind, enc, form, aad=AAD if form != COMPACT else None)
-    they_open(session, kind, form, token)
-    request = {"form": form, "alg": kind.alg, "jwk": kind.theirs(session)["private"]}
+    token = made(session, kind, enc, form, aad=AAD if form != COMPACT else None)
+    key = kind.theirs(session, enc)
+    they_open(session, kind, form, token, key)
+    request = {"form": form, "alg": kind.alg}
     for part, changed in tampered(token, form):
-        session.peer.refuses(f"changed {part}", "decrypt", token=changed, **request)
-    other = kind.theirs(session, which="other")["private"]
-    session.peer.refuses("another key", "decrypt", token=token, **{**request, "jwk": other})
+        session.peer.refuses(f"changed {part}", "decrypt", token=changed, jwk=bare(key["private"]), **request)
+    other = kind.theirs(session, enc, which="other")
+    session.peer.refuses("another key", "decrypt", token=token, jwk=bare(other["private"]), **request)
 
 
 def they_decrypt_with_party_info(session, kind, enc):
-    token = ours(session, kind, enc, COMPACT, "--apu", "Alice", "--apv", "Bob")
-    same("plaintext", unb64(they_open(session, kind, COMPACT, token)["plaintext"]), PLAINTEXT)
+    token = made(session, kind, enc, COMPACT, "--apu", "Alice", "--apv", "Bob")
+    they_open(session, kind, COMPACT, token, kind.theirs(session, enc))
+
+
+def they_decrypt_of_two(session, kind, other, enc):
+    options = []
+    for one in (kind, other):
+        key = one.theirs(session, enc)
+        if "public" in key:
+            to = write(f"{key['kid']}.{one.alg}.jwk", {**bare(key["public"]), "alg": one.alg, "use": "enc"})
+            options += ["--to", to]
+        else:
+            options += one.addressed(session, enc)
+    token = session.ours.token("encrypt", *options, "--enc", enc, "--typ", TYP, form=GENERAL, stdin=PLAINTEXT)
+    for one in (kind, other):
+        they_open(session, one, GENERAL, token, one.theirs(session, enc))
+    key = kind.theirs(session, enc)["private"]
+    for part, changed in tampered(token, GENERAL):
+        if not part.startswith("recipients.1"):  # the other recipient's
+            request = {"form": GENERAL, "alg": kind.alg, "jwk": bare(key)}
+            session.peer.refuses(f"changed {part}", "decrypt", token=changed, **request)

@@ -1,35 +1,60 @@
-"""JWS, both ways: every alg that both sides know."""
+"""JWS, both ways: every alg that both sides know, in every serialization."""
 
-from sides import KTY, write
-from tokens import COMPACT, FORMS, TYP, Failure, b64, bare, same, tampered, unb64
+from sides import DIR, KTY, write
+from tokens import COMPACT, FORMS, GENERAL, TYP, Failure, b64, bare, given, same, tampered, unb64
 
 CURVE = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
 RSA = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+HMAC = {"HS256": 256, "HS384": 384, "HS512": 512}
 RSA_BITS = 2048
-PAYLOAD = "Sätze, two lines\n\0and a null".encode()
+PAYLOAD = "Sätze, two lines.\n\0and a null".encode()
+# RFC 7797
+UNENCODED = {"b64": False, "crit": ["b64"]}
 
 
 def run(session, algs):
-    for i, alg in enumerate(alg for alg in algs if knows(session, alg)):
+    algs = [alg for alg in algs if knows(session, alg)]
+    for i, alg in enumerate(algs):
         for form in FORMS:
             about = {"alg": alg, "form": form}
             session.case(we_verify, alg, form, way="in", **about)
             session.case(they_verify, alg, form, way="out", **about)
-        about = {"alg": alg, "form": FORMS[i % len(FORMS)]}
-        session.case(we_refuse, alg, about["form"], way="in", **about)
-        session.case(they_refuse, alg, about["form"], way="out", **about)
+        # Once per alg, in one serialization after the other.
+        form = FORMS[i % len(FORMS)]
+        about = {"alg": alg, "form": form}
+        session.case(we_refuse, alg, form, way="in", **about)
+        session.case(they_refuse, alg, form, way="out", **about)
+        for unencoded in (False, True):
+            session.case(we_verify_detached, alg, form, unencoded, way="in", **about)
+            session.case(they_verify_detached, alg, form, unencoded, way="out", **about)
+        if form != COMPACT:
+            session.case(we_verify_unencoded, alg, form, way="in", **about)
+            session.case(they_verify_unencoded, alg, form, way="out", **about)
+    asymmetric = [alg for alg in algs if alg not in HMAC]
+    for alg, other in zip(asymmetric, asymmetric[1:] + asymmetric[:1], strict=True):
+        about = {"alg": alg, "form": GENERAL}
+        session.case(we_verify_two, alg, other, way="in", **about)
+        session.case(they_verify_two, alg, other, way="out", **about)
 
 
 def our_key(session, alg):
-    """Our key in the token: its name and its public half."""
+    """Our key in the token: its name, its kid, and what the peer verifies with."""
+    if alg in HMAC:
+        return session.shared(alg, HMAC[alg])
     if alg in CURVE:
-        crv = CURVE[alg]
-        algs = [other for other in CURVE if CURVE[other] == crv]
-        return f"sig-{crv.lower()}", session.ours.key(f"sig-{crv.lower()}", algs)
-    return "sig-rsa", session.ours.key("sig-rsa", RSA, "--bits", RSA_BITS)
+        name, options = f"sig-{CURVE[alg].lower()}", []
+        algs = [other for other in CURVE if CURVE[other] == CURVE[alg]]
+    else:
+        name, algs, options = "sig-rsa", RSA, ["--bits", RSA_BITS]
+    public = session.ours.key(name, algs, *options)
+    return {"name": name, "kid": public["kid"], "public": public}
 
 
 def peer_key(session, alg, which="own"):
+    if alg in HMAC and which == "own":
+        return session.shared(alg, HMAC[alg])
+    if alg in HMAC:
+        return session.peer.key("oct", bits=HMAC[alg], which=which)
     crv = CURVE.get(alg)
     if crv:
         return session.peer.key(KTY[crv], crv, which=which)
@@ -37,11 +62,11 @@ def peer_key(session, alg, which="own"):
 
 
 def knows(session, alg):
-    """The peer is asked to verify what it has signed itself."""
+    """Whether the peer verifies what it has signed itself."""
     try:
-        pair = peer_key(session, alg)
-        token = they_sign(session, alg, COMPACT)
-        session.peer("verify", form=COMPACT, token=token, keys=[bare(pair["public"])], alg=alg)
+        key = session.peer.key("oct", bits=HMAC[alg], which=alg) if alg in HMAC else peer_key(session, alg)
+        token = signed(session, alg, COMPACT, key)
+        session.peer("verify", form=COMPACT, token=token, keys=[given(key)], alg=alg)
     except Failure:
         return False
     return True
@@ -50,57 +75,149 @@ def knows(session, alg):
 # --- From the peer to us ---
 
 
-def they_sign(session, alg, form, **header):
-    pair = peer_key(session, alg)
-    protected = {"alg": alg, "kid": pair["kid"], "typ": TYP, **header}
-    one = {"jwk": bare(pair["private"]), "protected": protected}
-    return session.peer("sign", form=form, signatures=[one], payload=b64(PAYLOAD))["token"]
+def signed(session, alg, form, key=None, payload=PAYLOAD, detached=None, **header):
+    """A JWS that the peer made."""
+    key = key or peer_key(session, alg)
+    protected = {"alg": alg, "kid": key["kid"], "typ": TYP, **header}
+    signature = {"jwk": bare(key["private"]), "protected": protected}
+    request = {"form": form, "signatures": [signature], "payload": b64(payload), "detached": detached}
+    return session.peer("sign", **request)["token"]
 
 
-def trusted(session, alg, key=None):
-    """A JWK Set with the peer's key, or with another under the kid of the peer's."""
-    pair = peer_key(session, alg)
-    name = f"{pair['kid']}.{alg}{'.stranger' if key else ''}.jwks"
-    key = {**bare(key or pair["public"]), "kid": pair["kid"], "alg": alg, "use": "sig"}
-    return write(name, {"keys": [key]})
+def trusting(session, alg, key=None):
+    """The options with which our side trusts the peer's key for `alg`, or another under its kid."""
+    own = peer_key(session, alg)
+    if alg in HMAC:
+        return ["--key", own["name"]]
+    jwk = {**given(key or own), "kid": own["kid"], "alg": alg, "use": "sig"}
+    name = f"{own['kid']}.{alg}{'.stranger' if key else ''}.jwks"
+    return ["--keys", write(name, {"keys": [jwk]})]
+
+
+def we_accept(session, token, *options):
+    same("payload", session.ours("verify", *options, stdin=token.encode()), PAYLOAD)
 
 
 def we_verify(session, alg, form):
-    token = they_sign(session, alg, form)
-    same("payload", session.ours("verify", "--keys", trusted(session, alg), stdin=token.encode()), PAYLOAD)
+    we_accept(session, signed(session, alg, form), *trusting(session, alg))
 
 
 def we_refuse(session, alg, form):
-    token = they_sign(session, alg, form)
+    token = signed(session, alg, form)
+    we_accept(session, token, *trusting(session, alg))
     for part, changed in tampered(token, form):
-        session.ours.refuses(f"changed {part}", "verify", "--keys", trusted(session, alg), stdin=changed)
-    stranger = trusted(session, alg, our_key(session, alg)[1])
-    session.ours.refuses("another key", "verify", "--keys", stranger, stdin=token)
+        session.ours.refuses(f"changed {part}", "verify", *trusting(session, alg), stdin=changed)
+    if alg in HMAC:
+        other = {**peer_key(session, alg, which="other"), "kid": peer_key(session, alg)["kid"]}
+        session.ours.refuses("another key", "verify", *trusting(session, alg), stdin=signed(session, alg, form, other))
+    else:
+        stranger = trusting(session, alg, our_key(session, alg))
+        session.ours.refuses("another key", "verify", *stranger, stdin=token)
+
+
+def we_verify_detached(session, alg, form, unencoded):
+    header = UNENCODED if unencoded else {}
+    token = signed(session, alg, form, detached=True, **header)
+    we_accept(session, token, *trusting(session, alg), "--detached", beside("payload", PAYLOAD))
+    other = beside("other", PAYLOAD[:-1])
+    session.ours.refuses("another payload", "verify", *trusting(session, alg), "--detached", other, stdin=token)
+
+
+def we_verify_unencoded(session, alg, form):
+    token = signed(session, alg, form, **UNENCODED)
+    we_accept(session, token, *trusting(session, alg))
+    changed = token.replace("two", "twO")
+    session.ours.refuses("changed payload", "verify", *trusting(session, alg), stdin=changed)
+
+
+def we_verify_two(session, alg, other):
+    keys = [
+        (alg, session.peer.key(**kind(alg), which="first")),
+        (other, session.peer.key(**kind(other), which="second")),
+    ]
+    signatures = [
+        {"jwk": bare(key["private"]), "protected": {"alg": name, "kid": key["kid"], "typ": TYP}} for name, key in keys
+    ]
+    token = session.peer("sign", form=GENERAL, signatures=signatures, payload=b64(PAYLOAD))["token"]
+    jwks = [{**given(key), "alg": name, "use": "sig"} for name, key in keys]
+    both, one = (write(f"{name}.jwks", {"keys": keys}) for name, keys in (("both", jwks), ("one", jwks[1:])))
+    we_accept(session, token, "--keys", both, "--require", "all")
+    we_accept(session, token, "--keys", one, "--require", "any")
+    session.ours.refuses("one key of two", "verify", "--keys", one, "--require", "all", stdin=token)
+    for part, changed in tampered(token, GENERAL):
+        session.ours.refuses(f"changed {part}", "verify", "--keys", both, "--require", "all", stdin=changed)
+
+
+def kind(alg):
+    if alg in CURVE:
+        return {"kty": KTY[CURVE[alg]], "crv": CURVE[alg]}
+    return {"kty": "RSA", "bits": RSA_BITS}
+
+
+def beside(name, content):
+    path = DIR / name
+    path.write_bytes(content)
+    return path
 
 
 # --- From us to the peer ---
 
 
 def we_sign(session, alg, form, *options):
-    name, _ = our_key(session, alg)
-    return session.ours.token("sign", "--key", name, "--alg", alg, "--typ", TYP, *options, form=form, stdin=PAYLOAD)
+    key = our_key(session, alg)
+    options = ["--key", key["name"], "--alg", alg, "--typ", TYP, *options]
+    return session.ours.token("sign", *options, form=form, stdin=PAYLOAD)
 
 
-def they_verify(session, alg, form):
-    _, key = our_key(session, alg)
-    token = we_sign(session, alg, form)
-    checked = session.peer("verify", form=form, token=token, keys=[bare(key)], alg=alg)
+def they_accept(session, alg, form, token, payload=None, **header):
+    key = our_key(session, alg)
+    detached = b64(payload) if payload else None
+    checked = session.peer("verify", form=form, token=token, keys=[given(key)], alg=alg, payload=detached)
     same("payload", unb64(checked["payload"]), PAYLOAD)
-    wanted = {"alg": alg, "kid": key["kid"], "typ": TYP}
+    wanted = {"alg": alg, "kid": key["kid"], "typ": TYP, **header}
     same("header", {name: checked["protected"].get(name) for name in wanted}, wanted)
 
 
+def they_verify(session, alg, form):
+    they_accept(session, alg, form, we_sign(session, alg, form))
+
+
 def they_refuse(session, alg, form):
-    _, key = our_key(session, alg)
+    key = our_key(session, alg)
     token = we_sign(session, alg, form)
+    they_accept(session, alg, form, token)
     request = {"form": form, "alg": alg}
-    session.peer("verify", token=token, keys=[bare(key)], **request)
     for part, changed in tampered(token, form):
-        session.peer.refuses(f"changed {part}", "verify", token=changed, keys=[bare(key)], **request)
-    other = {**bare(peer_key(session, alg)["public"]), "kid": key["kid"]}
+        session.peer.refuses(f"changed {part}", "verify", token=changed, keys=[given(key)], **request)
+    other = {**given(peer_key(session, alg, which="other")), "kid": key["kid"]}
     session.peer.refuses("another key", "verify", token=token, keys=[other], **request)
+
+
+def they_verify_detached(session, alg, form, unencoded):
+    options, header = (["--unencoded"], UNENCODED) if unencoded else ([], {})
+    token = we_sign(session, alg, form, "--detached", *options)
+    they_accept(session, alg, form, token, PAYLOAD, **header)
+    request = {"form": form, "alg": alg, "token": token, "keys": [given(our_key(session, alg))]}
+    session.peer.refuses("another payload", "verify", payload=b64(PAYLOAD[:-1]), **request)
+
+
+def they_verify_unencoded(session, alg, form):
+    token = we_sign(session, alg, form, "--unencoded")
+    they_accept(session, alg, form, token, **UNENCODED)
+    request = {"form": form, "alg": alg, "keys": [given(our_key(session, alg))]}
+    session.peer.refuses("changed payload", "verify", token=token.replace("two", "twO"), **request)
+
+
+def they_verify_two(session, alg, other):
+    keys = []
+    for name in (alg, other):
+        crv = CURVE.get(name)
+        options = [] if crv else ["--bits", RSA_BITS]
+        keys.append(session.ours.key(f"co-{name.lower()}", [name], *options))
+    options = [part for name in (alg, other) for part in ("--key", f"co-{name.lower()}")]
+    token = session.ours.token("sign", *options, "--typ", TYP, form=GENERAL, stdin=PAYLOAD)
+    jwks = [{**bare(key), "alg": name} for name, key in zip((alg, other), keys, strict=True)]
+    checked = session.peer("verify", form=GENERAL, token=token, keys=jwks)
+    same("payload", unb64(checked["payload"]), PAYLOAD)
+    for part, changed in tampered(token, GENERAL):
+        session.peer.refuses(f"changed {part}", "verify", form=GENERAL, token=changed, keys=jwks)

@@ -5,7 +5,7 @@ import os
 import time
 
 import cases_jws
-from cases_jwe import Kind
+from kinds import Kind
 from sides import write
 from tokens import COMPACT, b64, bare, same, tampered, unb64
 
@@ -53,7 +53,7 @@ def sealed(session, kind, inner):
 
 def they_open(session, kind):
     signer = session.ours.key("issuer-sig", ["ES256"])
-    pair = kind.theirs(session)
+    pair = kind.theirs(session, "A256GCM")
     to = write(f"{pair['kid']}.{kind.alg}.to.jwk", {**bare(pair["public"]), "alg": kind.alg, "use": "enc"})
     token = session.ours.token("seal", "--context", "demo", "--to", to, stdin=b'{"sub":"alice"}')
     outer = session.peer("decrypt", form=COMPACT, token=token, jwk=pair["private"], alg=kind.alg)

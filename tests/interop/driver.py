@@ -13,6 +13,8 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tokens import FORMS
+
 HERE = Path(__file__).resolve().parent
 WITH_TOKEN = HERE.parent.parent / "softhsm-setup" / "with-token"
 # How many cases there are with the versions that are pinned here. What a peer knows is asked of the peer:
@@ -26,33 +28,37 @@ class Outcome:
     def __init__(self, name):
         self.name, self.version = name, "?"
         self.passed, self.failures = 0, []
-        # (alg, way, form) -> {enc: passed}
-        self.table = defaultdict(dict)
+        # (alg, way) -> enc -> form -> whether every case passed
+        self.table = defaultdict(lambda: defaultdict(dict))
 
     def read(self, line):
         case = json.loads(line)
         if "version" in case:
             self.version = case["version"]
             return
-        if case["error"] is None:
+        passed = case["error"] is None
+        if passed:
             self.passed += 1
         else:
             way = f"{self.name} -> us" if case["way"] == "in" else f"us -> {self.name}"
             what = " ".join(case[part] for part in ("alg", "enc", "form") if part in case)
             self.failures.append(f"{way}, {what}, {case['case']}: {case['error']}")
-        cell = self.table[case["alg"], case["way"], case["form"]]
-        column = case.get("enc", "")
-        cell[column] = cell.get(column, True) and case["error"] is None
+        forms = self.table[case["alg"], case["way"]][case.get("enc", "")]
+        forms[case["form"]] = forms.get(case["form"], True) and passed
 
     def show(self):
-        """Rows of alg, way and serialization; columns of enc."""
-        columns = list(dict.fromkeys(enc for cells in self.table.values() for enc in cells if enc))
-        print(f"\n{self.name} {self.version}")
-        print(f"{'':40}" + "".join(f"{enc:>15}" for enc in columns))
-        for (alg, way, form), cells in self.table.items():
-            marks = {enc: "ok" if cells[enc] else "FAILED" for enc in cells}
-            values = [marks.get(enc, "") for enc in columns] if "" not in marks else [marks[""]]
-            print(f"{alg:24} {way:4}{form:11}" + "".join(f"{value:>15}" for value in values))
+        """Prints a table: a row per alg and way, a column per enc, in it the serializations."""
+        print(f"\n{self.name} {self.version}: compact, flattened, general; ! where a case failed")
+        encs = list(dict.fromkeys(enc for row in self.table.values() for enc in row if enc))
+        print(f"{'':30}" + "".join(f"{enc:>15}" for enc in encs))
+        for (alg, way), row in self.table.items():
+            cells = [row.get(enc) for enc in ([""] if "" in row else encs)]
+            print(f"{alg:26} {way:3}" + "".join(f"{self.cell(forms or {}):>15}" for forms in cells))
+
+    @staticmethod
+    def cell(forms):
+        mark = {True: "", False: "!"}
+        return " ".join(form[0] + mark[forms[form]] for form in FORMS if form in forms)
 
 
 def exchange(name, command, binary):

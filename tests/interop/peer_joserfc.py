@@ -6,6 +6,7 @@ import warnings
 from joserfc import jwe, jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import generate_key, import_key
+
 from peer import COMPACT, FLATTENED, GENERAL, b64, serve, unb64
 
 # It warns of EdDSA, whose name says no curve.

@@ -4,6 +4,7 @@ import json
 
 from jwcrypto import jwa, jwe, jws
 from jwcrypto.jwk import JWK
+
 from peer import COMPACT, GENERAL, b64, serve, unb64
 
 # All that the library has; its default leaves some out.

@@ -9,7 +9,7 @@ import json
 import cases_jwe
 import cases_jws
 import cases_jwt
-from sides import Ours, Peer
+from sides import Ours, Peer, write
 
 
 class Session:
@@ -17,6 +17,18 @@ class Session:
 
     def __init__(self, binary, name, command):
         self.ours, self.peer = Ours(binary), Peer(name, command)
+        self.shared_keys = {}
+
+    def shared(self, alg, bits):
+        """A symmetric key of the peer that was brought into our token, once, bound to `alg`."""
+        if (alg, bits) not in self.shared_keys:
+            key = self.peer.key("oct", bits=bits, which=alg)
+            name = f"{alg.lower()}-{bits}"
+            path = write(f"{name}.jwk", key["private"])
+            path.chmod(0o600)
+            self.ours("key", "import", name, "--from", path, "--alg", alg, "--kid", key["kid"])
+            self.shared_keys[alg, bits] = {**key, "name": name}
+        return self.shared_keys[alg, bits]
 
     def case(self, test, *args, **about):
         """Runs a case; `about` says what it is: way ("in" from the peer, "out" to it), alg, enc, form."""

@@ -33,6 +33,11 @@ def bare(key):
     return {name: value for name, value in key.items() if name not in ("alg", "use", "key_ops")}
 
 
+def given(key):
+    """What the other side needs of a key: the public half, or the secret that both have."""
+    return bare(key.get("public") or key["private"])
+
+
 def tampered(token, form, skip=()):
     """Yields each part of a token and the token with one bit of that part changed."""
     if form == COMPACT:
