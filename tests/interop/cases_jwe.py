@@ -1,5 +1,7 @@
 """JWE, both ways: every alg, curve and enc that both sides know, in every serialization."""
 
+import json
+
 from kinds import Kind, kinds_of
 from sides import DIR, write
 from tokens import COMPACT, FLATTENED, FORMS, GENERAL, TYP, Failure, b64, bare, given, same, tampered, unb64
@@ -14,18 +16,20 @@ def run(session, algs, encs):
     kinds = [kind for kind in kinds_of(algs) if knows(session, kind, encs[0])]
     for i, kind in enumerate(kinds):
         for j, enc in enumerate(encs):
-            for form in FORMS:
-                about = {"alg": str(kind), "enc": enc, "form": form}
-                # Half of the JSON serializations carry additional authenticated data.
-                aad = AAD if form != COMPACT and (i + j) % 2 else None
-                session.case(we_decrypt, kind, enc, form, aad, way="in", **about)
-                session.case(they_decrypt, kind, enc, form, aad, way="out", **about)
+            # In JSON flattened one way and general the other, with and without additional data.
+            json_forms = [FLATTENED, GENERAL] if (i + j) % 2 else [GENERAL, FLATTENED]
+            aad = AAD if (i + j) % 3 else None
+            for form, other, data in [(COMPACT, COMPACT, None), (*json_forms, aad)]:
+                session.case(we_decrypt, kind, enc, form, data, way="in", alg=str(kind), enc=enc, form=form)
+                session.case(they_decrypt, kind, enc, other, data, way="out", alg=str(kind), enc=enc, form=other)
         # Refusals and what else is said once per alg and curve, with one enc and form after the other.
         enc, form = encs[i % len(encs)], FORMS[i % len(FORMS)]
         about = {"alg": str(kind), "enc": enc, "form": form}
         session.case(we_refuse, kind, enc, form, way="in", **about)
         session.case(they_refuse, kind, enc, form, way="out", **about)
         session.case(we_decrypt_without_kid, kind, enc, form, way="in", **about)
+        if kind.direct:
+            session.case(we_refuse_empty_member, kind, enc, way="in", **{**about, "form": FLATTENED})
         if kind.crv:
             session.case(we_decrypt_with_party_info, kind, enc, way="in", **{**about, "form": COMPACT})
             session.case(they_decrypt_with_party_info, kind, enc, way="out", **{**about, "form": COMPACT})
@@ -87,6 +91,13 @@ def we_refuse(session, kind, enc, form):
     other = {**kind.theirs(session, enc, which="other"), "kid": key["kid"]}
     token = encrypted(session, kind, enc, form, other)
     session.ours.refuses("another key", "decrypt", stdin=token)
+
+
+def we_refuse_empty_member(session, kind, enc):
+    """RFC 7516 section 7.2.1: an empty encrypted_key is absent. One of the peers writes it."""
+    token = json.loads(encrypted(session, kind, enc, FLATTENED, kind.ours(session, enc)))
+    we_open(session, json.dumps(token))
+    session.ours.refuses("empty member", "decrypt", stdin=json.dumps({**token, "encrypted_key": ""}))
 
 
 def we_decrypt_without_kid(session, kind, enc, form):

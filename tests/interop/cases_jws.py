@@ -1,6 +1,8 @@
 """JWS, both ways: every alg that both sides know, in every serialization."""
 
-from sides import DIR, KTY, write
+import json
+
+from sides import DIR, KTY, NO_SUCH_KEY, write
 from tokens import COMPACT, FORMS, GENERAL, TYP, Failure, b64, bare, given, same, tampered, unb64
 
 CURVE = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
@@ -121,6 +123,10 @@ def we_verify_detached(session, alg, form, unencoded):
     we_accept(session, token, *trusting(session, alg), "--detached", beside("payload", PAYLOAD))
     other = beside("other", PAYLOAD[:-1])
     session.ours.refuses("another payload", "verify", *trusting(session, alg), "--detached", other, stdin=token)
+    if form != COMPACT:
+        both = json.dumps({**json.loads(token), "payload": ""})
+        options = [*trusting(session, alg), "--detached", beside("payload", PAYLOAD)]
+        session.ours.refuses("an empty payload", "verify", *options, stdin=both)
 
 
 def we_verify_unencoded(session, alg, form):
@@ -143,7 +149,7 @@ def we_verify_two(session, alg, other):
     both, one = (write(f"{name}.jwks", {"keys": keys}) for name, keys in (("both", jwks), ("one", jwks[1:])))
     we_accept(session, token, "--keys", both, "--require", "all")
     we_accept(session, token, "--keys", one, "--require", "any")
-    session.ours.refuses("one key of two", "verify", "--keys", one, "--require", "all", stdin=token)
+    session.ours.refuses("one key of two", "verify", "--keys", one, "--require", "all", stdin=token, wanted=NO_SUCH_KEY)
     for part, changed in tampered(token, GENERAL):
         session.ours.refuses(f"changed {part}", "verify", "--keys", both, "--require", "all", stdin=changed)
 

@@ -6,7 +6,6 @@ import warnings
 from joserfc import jwe, jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import generate_key, import_key
-
 from peer import COMPACT, FLATTENED, GENERAL, b64, serve, unb64
 
 # It warns of EdDSA, whose name says no curve.
@@ -14,8 +13,6 @@ warnings.simplefilter("ignore", SecurityWarning)
 # All that the library has; its default leaves some out.
 JWE = [name for names in jwe.JWERegistry.algorithms.values() for name in names]
 JWS = list(jws.JWSRegistry.algorithms)
-# By default each recipient of a token has to be opened.
-ONE_RECIPIENT = jwe.JWERegistry(algorithms=JWE, verify_all_recipients=False)
 
 
 def generate(kty, crv=None, bits=None):
@@ -32,7 +29,12 @@ def encrypt(form, protected, recipients, plaintext, unprotected=None, aad=None):
     token = kind(protected, unb64(plaintext), unprotected, unb64(aad) if aad else None)
     for one in recipients:
         token.add_recipient(one.get("header") or {}, without_kid(one["jwk"]))
-    return {"token": json.dumps(jwe.encrypt_json(token, None, algorithms=JWE))}
+    token = jwe.encrypt_json(token, None, algorithms=JWE)
+    for one in token.get("recipients", [token]):
+        # Written where RFC 7516 section 7.2.1 has it absent; we refuse that, and so does jose.
+        if one["encrypted_key"] == "":
+            del one["encrypted_key"]
+    return {"token": json.dumps(token)}
 
 
 def decrypt(form, token, jwk, alg=None):
@@ -40,7 +42,7 @@ def decrypt(form, token, jwk, alg=None):
     if form == COMPACT:
         opened = jwe.decrypt_compact(token, key, algorithms=JWE)
     else:
-        opened = jwe.decrypt_json(json.loads(token), key, registry=ONE_RECIPIENT)
+        opened = jwe.decrypt_json(addressed(json.loads(token), jwk), key, algorithms=JWE)
     return {"plaintext": b64(opened.plaintext), "protected": opened.protected}
 
 
@@ -69,6 +71,14 @@ def verify(form, token, keys, alg=None, payload=None):
     checked = jws.deserialize_json(token, by_kid(keys), algorithms=algorithms)
     member = checked.members[0] if form == GENERAL else checked.member
     return {"payload": b64(checked.payload), "protected": member.protected}
+
+
+def addressed(token, jwk):
+    """The token with one recipient left: the library tries the key on each, and fails where it is of another kind."""
+    recipients = token.get("recipients", [])
+    if len(recipients) > 1:
+        token["recipients"] = [one for one in recipients if one["header"]["kid"] == jwk["kid"]]
+    return token
 
 
 def by_kid(keys):

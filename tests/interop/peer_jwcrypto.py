@@ -4,7 +4,6 @@ import json
 
 from jwcrypto import jwa, jwe, jws
 from jwcrypto.jwk import JWK
-
 from peer import COMPACT, GENERAL, b64, serve, unb64
 
 # All that the library has; its default leaves some out.
@@ -47,11 +46,17 @@ def sign(form, signatures, payload, detached=False):
     if detached:
         token.detach_payload()
     serialized = token.serialize(compact=form == COMPACT)
+    if form == COMPACT:
+        return {"token": serialized}
+    members = json.loads(serialized)
+    if detached:
+        # The library writes an empty payload where RFC 7515 appendix F has none; we refuse that.
+        del members["payload"]
     if form == GENERAL and len(signatures) == 1:
         # The library writes one signature flattened.
-        signature = json.loads(serialized)
-        serialized = json.dumps({"payload": signature.pop("payload"), "signatures": [signature]})
-    return {"token": serialized}
+        signature = {name: members.pop(name) for name in ("protected", "header", "signature") if name in members}
+        members["signatures"] = [signature]
+    return {"token": json.dumps(members)}
 
 
 def verify(form, token, keys, alg=None, payload=None):

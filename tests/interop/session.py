@@ -65,4 +65,5 @@ def main():
     cases_jwt.run(session)
 
 
-main()
+if __name__ == "__main__":
+    main()

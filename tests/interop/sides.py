@@ -9,7 +9,7 @@ from tokens import COMPACT, Failure, bare
 
 DIR = Path(os.environ["HSM_JOSE_TOKEN_DIR"])
 KTY = {"P-256": "EC", "P-384": "EC", "P-521": "EC", "X25519": "OKP", "Ed25519": "OKP"}
-REFUSED = 3
+REFUSED, NO_SUCH_KEY = 3, 4
 # More than a command ever takes, also on a machine that is busy.
 SECONDS = 120
 
@@ -41,13 +41,6 @@ class Peer:
         except Failure:
             return
         raise Failure(f"{self.name} {op}: accepted {what}")
-
-    def knows(self, op, **request):
-        try:
-            self(op, **request)
-        except Failure:
-            return False
-        return True
 
     def key(self, kty, crv=None, bits=None, which="own"):
         """A key of the peer, made once; the public half of a pair also in a file."""
@@ -84,11 +77,11 @@ class Ours:
         options = () if form == COMPACT else ("--format", form)
         return self(*args, *options, stdin=stdin).decode().strip()
 
-    def refuses(self, what, *args, stdin):
+    def refuses(self, what, *args, stdin, wanted=REFUSED):
         status, stdout, stderr = self.run(*args, stdin=stdin.encode())
         command = f"hsm-jose {' '.join(map(str, args))}"
-        if status != REFUSED:
-            raise Failure(f"{command}: {what}: exit {status} instead of {REFUSED}: {stderr}")
+        if status != wanted:
+            raise Failure(f"{command}: {what}: exit {status} instead of {wanted}: {stderr}")
         if stdout:
             raise Failure(f"{command}: {what}: wrote {len(stdout)} bytes and then refused")
 

@@ -5,7 +5,7 @@ import copy
 import json
 
 COMPACT, FLATTENED, GENERAL = "compact", "flattened", "general"
-FORMS = [COMPACT]
+FORMS = [COMPACT, FLATTENED, GENERAL]
 # In the protected header of every token that is tampered with: a member whose change means nothing but
 # that the header is another.
 TYP, OTHER_TYP = "interop", "interoq"
