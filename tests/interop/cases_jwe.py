@@ -33,6 +33,11 @@ def run(session, algs, encs):
         if kind.crv:
             session.case(we_decrypt_with_party_info, kind, enc, way="in", **{**about, "form": COMPACT})
             session.case(they_decrypt_with_party_info, kind, enc, way="out", **{**about, "form": COMPACT})
+    for form in FORMS:
+        about = {"alg": "RSA-OAEP", "enc": encs[0], "form": form}
+        session.case(we_decrypt_nothing, encs[0], form, way="in", **about)
+        if knows(session, Kind("RSA-OAEP"), encs[0], b""):
+            session.case(they_decrypt_nothing, encs[0], form, way="out", **about)
     several(session, [kind for kind in kinds if not kind.direct], encs)
 
 
@@ -48,12 +53,12 @@ def several(session, kinds, encs):
         session.case(we_decrypt_unprotected, kind, enc, form, way="in", **{**about, "form": form})
 
 
-def knows(session, kind, enc):
+def knows(session, kind, enc, plaintext=PLAINTEXT):
     """Whether the peer opens what it has made itself."""
     try:
         key = kind.theirs(session, enc)
-        token = encrypted(session, kind, enc, COMPACT, key)
-        they_open(session, kind, COMPACT, token, key)
+        token = encrypted(session, kind, enc, COMPACT, key, plaintext=plaintext)
+        they_open(session, kind, COMPACT, token, key, plaintext)
     except Failure:
         return False
     return True
@@ -74,12 +79,17 @@ def encrypted(session, kind, enc, form, key, aad=None, plaintext=PLAINTEXT, **he
     )["token"]
 
 
-def we_open(session, token, *options):
-    same("plaintext", session.ours("decrypt", *options, stdin=token.encode()), PLAINTEXT)
+def we_open(session, token, *options, plaintext=PLAINTEXT):
+    same("plaintext", session.ours("decrypt", *options, stdin=token.encode()), plaintext)
 
 
 def we_decrypt(session, kind, enc, form, aad):
     we_open(session, encrypted(session, kind, enc, form, kind.ours(session, enc), aad))
+
+
+def we_decrypt_nothing(session, enc, form):
+    kind = Kind("RSA-OAEP")
+    we_open(session, encrypted(session, kind, enc, form, kind.ours(session, enc), plaintext=b""), plaintext=b"")
 
 
 def we_refuse(session, kind, enc, form):
@@ -152,19 +162,19 @@ def we_decrypt_unprotected(session, kind, enc, form):
 # --- From us to the peer ---
 
 
-def made(session, kind, enc, form, *options, aad=None):
+def made(session, kind, enc, form, *options, aad=None, plaintext=PLAINTEXT):
     """A token that we made for the peer's key, or for the one that we share."""
     options = [*options, *kind.addressed(session, enc), "--alg", kind.alg, "--enc", enc, "--typ", TYP]
     if aad:
         path = DIR / "aad"
         path.write_bytes(aad)
         options += ["--aad", path]
-    return session.ours.token("encrypt", *options, form=form, stdin=PLAINTEXT)
+    return session.ours.token("encrypt", *options, form=form, stdin=plaintext)
 
 
-def they_open(session, kind, form, token, key):
+def they_open(session, kind, form, token, key, plaintext=PLAINTEXT):
     opened = session.peer("decrypt", form=form, token=token, jwk=bare(key["private"]), alg=kind.alg)
-    same("plaintext", unb64(opened["plaintext"]), PLAINTEXT)
+    same("plaintext", unb64(opened["plaintext"]), plaintext)
     return opened["protected"]
 
 
@@ -173,6 +183,12 @@ def they_decrypt(session, kind, enc, form, aad):
     header = they_open(session, kind, form, made(session, kind, enc, form, aad=aad), key)
     wanted = {"alg": kind.alg, "enc": enc, "kid": key["kid"], "typ": TYP}
     same("header", {name: header.get(name) for name in wanted}, wanted)
+
+
+def they_decrypt_nothing(session, enc, form):
+    kind = Kind("RSA-OAEP")
+    token = made(session, kind, enc, form, plaintext=b"")
+    they_open(session, kind, form, token, kind.theirs(session, enc), b"")
 
 
 def they_refuse(session, kind, enc, form):
