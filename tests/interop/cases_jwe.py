@@ -56,7 +56,7 @@ def several(session, kinds, encs):
 def knows(session, kind, enc, plaintext=PLAINTEXT):
     """Whether the peer opens what it has made itself."""
     try:
-        key = kind.theirs(session, enc)
+        key = kind.theirs(session, enc, which="other")
         token = encrypted(session, kind, enc, COMPACT, key, plaintext=plaintext)
         they_open(session, kind, COMPACT, token, key, plaintext)
     except Failure:
