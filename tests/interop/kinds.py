@@ -8,9 +8,9 @@ RSA = ["RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512"]
 ECDH = ["ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"]
 CURVES = ["P-256", "P-384", "P-521", "X25519"]
 WRAPPING = {"A128KW": 128, "A192KW": 192, "A256KW": 256, "A128GCMKW": 128, "A192GCMKW": 192, "A256GCMKW": 256}
-# With dir, the key is the content encryption key.
+# With dir, the key is the content encryption key. Ours stays in the token, which cannot split it in two, as the
+# others would need.
 CONTENT = {"A128GCM": 128, "A192GCM": 192, "A256GCM": 256}
-CONTENT |= {"A128CBC-HS256": 256, "A192CBC-HS384": 384, "A256CBC-HS512": 512}
 RSA_BITS = 2048
 
 
@@ -36,6 +36,10 @@ class Kind:
     def family(self):
         """Kinds of one family use one key."""
         return self.crv or ("RSA" if self.alg in RSA else self.alg)
+
+    def of(self, encs):
+        """Those that a key of this kind can be used with."""
+        return [enc for enc in encs if enc in CONTENT] if self.alg == "dir" else encs
 
     def ours(self, session, enc):
         """Our key in the token: its name, its kid, and what the peer encrypts with."""

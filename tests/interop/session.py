@@ -5,11 +5,16 @@ Prints a JSON object a line: first what the peer is and what it knows, then what
 
 import argparse
 import json
+import os
+from pathlib import Path
 
 import cases_jwe
 import cases_jws
 import cases_jwt
+from kinds import WRAPPING
 from sides import Ours, Peer, write
+
+SYMMETRIC = ["dir", *WRAPPING, *cases_jws.HMAC]
 
 
 class Session:
@@ -40,6 +45,15 @@ class Session:
         say({"case": test.__name__, **about, "error": error})
 
 
+def allow_symmetric():
+    """Names the algorithms of symmetric keys in the policy: no profile allows them by itself."""
+    config = Path(os.environ["HSM_JOSE_CONFIG"])
+    profile = 'profile = "all"\n'
+    text = config.read_text()
+    assert text.count(profile) == 1
+    config.write_text(text.replace(profile, f"{profile}symmetric = {json.dumps(SYMMETRIC)}\n"))
+
+
 def allowed(session, what):
     """The algorithms that the policy of our side allows."""
     rules = json.loads(session.ours("policy", "explain", "--json"))["rules"]
@@ -58,6 +72,7 @@ def main():
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
+    allow_symmetric()
     session = Session(options.binary, options.peer, options.command)
     say({"version": session.peer.version})
     cases_jwe.run(session, allowed(session, "JWE alg"), allowed(session, "JWE enc"))

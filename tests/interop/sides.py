@@ -9,7 +9,7 @@ from tokens import COMPACT, Failure, bare
 
 DIR = Path(os.environ["HSM_JOSE_TOKEN_DIR"])
 KTY = {"P-256": "EC", "P-384": "EC", "P-521": "EC", "X25519": "OKP", "Ed25519": "OKP"}
-REFUSED, NO_SUCH_KEY = 3, 4
+REFUSED = 3
 # More than a command ever takes, also on a machine that is busy.
 SECONDS = 120
 
@@ -77,11 +77,11 @@ class Ours:
         options = () if form == COMPACT else ("--format", form)
         return self(*args, *options, stdin=stdin).decode().strip()
 
-    def refuses(self, what, *args, stdin, wanted=REFUSED):
+    def refuses(self, what, *args, stdin):
         status, stdout, stderr = self.run(*args, stdin=stdin.encode())
         command = f"hsm-jose {' '.join(map(str, args))}"
-        if status != wanted:
-            raise Failure(f"{command}: {what}: exit {status} instead of {wanted}: {stderr}")
+        if status != REFUSED:
+            raise Failure(f"{command}: {what}: exit {status} instead of {REFUSED}: {stderr}")
         if stdout:
             raise Failure(f"{command}: {what}: wrote {len(stdout)} bytes and then refused")
 
