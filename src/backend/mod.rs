@@ -243,6 +243,26 @@ pub enum CekRequest<'a> {
         /// The key wrap and the JWE Encrypted Key; `None` for direct key agreement.
         wrapped: Option<(AesKeyWrap, &'a [u8])>,
     },
+    /// AES key wrap under the shared key (section 4.4).
+    AesKw {
+        /// The key wrap.
+        wrap: AesKeyWrap,
+        /// The JWE Encrypted Key: the CEK and 8 bytes.
+        encrypted_key: &'a [u8],
+    },
+    /// AES in GCM under the shared key (section 4.7).
+    AesGcmKw {
+        /// The length of the shared key, as that of this key wrap.
+        wrap: AesKeyWrap,
+        /// The JWE Encrypted Key: as long as the CEK.
+        encrypted_key: &'a [u8],
+        /// The header parameter `iv`, decoded; 12 bytes in a good token.
+        iv: &'a [u8],
+        /// The header parameter `tag`, decoded; 16 bytes in a good token.
+        tag: &'a [u8],
+    },
+    /// The shared key is the CEK (section 4.5).
+    Dir,
 }
 
 /// What is to be signed.
@@ -289,6 +309,11 @@ pub enum KeyShape {
     },
     /// A key on a curve.
     Curve(crate::jose::alg::Curve),
+    /// A symmetric key.
+    Oct {
+        /// Length in bits, a multiple of 8.
+        bits: u32,
+    },
 }
 
 /// What a new key shall be.
@@ -374,15 +399,22 @@ impl<'a> CekRequest<'a> {
             Self::RsaOaep { hash: Hash::Sha384, .. } => KeyManagement::RsaOaep384,
             Self::RsaOaep { hash: Hash::Sha512, .. } => KeyManagement::RsaOaep512,
             Self::EcdhEs { wrapped: None, .. } => KeyManagement::EcdhEs,
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A128Kw, _)), .. } => {
-                KeyManagement::EcdhEsA128Kw
-            }
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A192Kw, _)), .. } => {
-                KeyManagement::EcdhEsA192Kw
-            }
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A256Kw, _)), .. } => {
-                KeyManagement::EcdhEsA256Kw
-            }
+            Self::EcdhEs { wrapped: Some((wrap, _)), .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::EcdhEsA128Kw,
+                AesKeyWrap::A192Kw => KeyManagement::EcdhEsA192Kw,
+                AesKeyWrap::A256Kw => KeyManagement::EcdhEsA256Kw,
+            },
+            Self::AesKw { wrap, .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::A128Kw,
+                AesKeyWrap::A192Kw => KeyManagement::A192Kw,
+                AesKeyWrap::A256Kw => KeyManagement::A256Kw,
+            },
+            Self::AesGcmKw { wrap, .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::A128GcmKw,
+                AesKeyWrap::A192Kw => KeyManagement::A192GcmKw,
+                AesKeyWrap::A256Kw => KeyManagement::A256GcmKw,
+            },
+            Self::Dir => KeyManagement::Dir,
         }
     }
 }
@@ -408,6 +440,7 @@ impl KeyShape {
         match self {
             Self::Rsa { .. } => KeyKind::Rsa,
             Self::Curve(curve) => KeyKind::Curve(curve),
+            Self::Oct { bits } => KeyKind::Oct { bits },
         }
     }
 }
@@ -417,6 +450,7 @@ impl std::fmt::Display for KeyShape {
         match self {
             Self::Rsa { bits } => write!(f, "RSA-{bits}"),
             Self::Curve(curve) => f.write_str(curve.name()),
+            Self::Oct { bits } => write!(f, "oct-{bits}"),
         }
     }
 }
