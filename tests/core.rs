@@ -47,7 +47,7 @@ impl HardwareKey for Counted {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.key.unwrap_cek(request, enc)
     }

@@ -80,11 +80,13 @@ impl Engine {
 /// [`Error::Config`]: a list that is empty, or wider than the profile.
 pub fn policy(config: &Config) -> Result<Policy> {
     let narrowing = &config.policy;
-    let mut policy = Policy::of(narrowing.profile).narrowed(
+    let narrowed = widest(config)?.narrowed(
         narrowing.jwe_alg.as_deref(),
         narrowing.jwe_enc.as_deref(),
         narrowing.jws_alg.as_deref(),
-    )?;
+    );
+    // What is named stays, whether or not the lists name it too.
+    let mut policy = narrowed?.with_symmetric(&narrowing.symmetric)?;
     policy.failure_budget = narrowing.failure_budget.or(policy.failure_budget);
     let mut critical = CriticalExtensions::default();
     for name in narrowing.crit.iter().flatten() {
@@ -93,6 +95,14 @@ pub fn policy(config: &Config) -> Result<Policy> {
         critical = critical.with(extension)?;
     }
     Ok(policy.extended(critical, narrowing.unencoded))
+}
+
+/// Returns what contexts may name: the profile and the symmetric algorithms of the configuration.
+///
+/// # Errors
+/// [`Error::Config`]: an algorithm that is not symmetric.
+pub(crate) fn widest(config: &Config) -> Result<Policy> {
+    Policy::of(config.policy.profile).with_symmetric(&config.policy.symmetric)
 }
 
 /// Returns the contexts, with their trust files read.
@@ -185,7 +195,7 @@ fn unknown_recipient(who: &str) -> Error {
 
 /// Returns one context, with its trust file read.
 pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> Result<Context> {
-    let profile = &Policy::of(config.policy.profile);
+    let profile = &widest(config)?;
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
     match settings.cty.as_deref() {

@@ -4,6 +4,10 @@
 
 use std::fmt;
 
+/// The longest symmetric key that is made or taken, in bits: the block of SHA-384 and SHA-512. HMAC
+/// hashes a longer key before it uses it, which adds nothing (RFC 2104 section 3).
+pub const MAX_SECRET_BITS: u32 = 1024;
+
 /// A JWE `alg`: how the content encryption key reaches the recipient (RFC 7518 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -421,7 +425,8 @@ impl SignatureAlgorithm {
         }
     }
 
-    /// Returns whether a key of `kind` can do this algorithm.
+    /// Returns whether a key of `kind` can do this algorithm. A MAC takes keys up to
+    /// [`MAX_SECRET_BITS`].
     pub fn fits(self, kind: KeyKind) -> bool {
         match kind {
             KeyKind::Rsa => self.curve().is_none() && !self.is_symmetric(),
@@ -429,7 +434,7 @@ impl SignatureAlgorithm {
             // RFC 7518 section 3.2: a key as long as the hash or longer.
             KeyKind::Oct { bits } => {
                 let least = self.hash().map_or(0, |hash| 8 * hash.len() as u32);
-                self.is_symmetric() && bits >= least
+                self.is_symmetric() && bits >= least && is_secret_len(bits)
             }
         }
     }
@@ -491,6 +496,15 @@ impl AesKeyWrap {
             Self::A256Kw => 32,
         }
     }
+
+    /// Returns the content encryption with AES in GCM whose key has this length.
+    pub const fn gcm(self) -> ContentEncryption {
+        match self {
+            Self::A128Kw => ContentEncryption::A128Gcm,
+            Self::A192Kw => ContentEncryption::A192Gcm,
+            Self::A256Kw => ContentEncryption::A256Gcm,
+        }
+    }
 }
 
 impl KeyAlgorithm {
@@ -547,6 +561,10 @@ impl KeyAlgorithm {
     }
 }
 
+const fn is_secret_len(bits: u32) -> bool {
+    bits <= MAX_SECRET_BITS && bits.is_multiple_of(8)
+}
+
 impl fmt::Display for KeyAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -565,6 +583,13 @@ impl<'de> serde::Deserialize<'de> for KeyAlgorithm {
         Self::from_name(&name).ok_or_else(|| {
             serde::de::Error::custom(format_args!("{name:?} is not an alg of this build"))
         })
+    }
+}
+
+impl KeyKind {
+    /// Returns whether it is that of symmetric keys.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Oct { .. })
     }
 }
 
@@ -587,8 +612,33 @@ mod tests {
         for alg in KeyAlgorithm::all() {
             assert_eq!(KeyAlgorithm::from_name(alg.name()), Some(alg));
         }
-        for refused in ["none", "noNE", "RSA1_5", "Rsa-OAEP", "RSA-OAEP ", "dir", "HS256", ""] {
+        for refused in ["none", "noNE", "RSA1_5", "Rsa-OAEP", "RSA-OAEP ", "DIR", "hs256", ""] {
             assert_eq!(KeyAlgorithm::from_name(refused), None, "{refused:?}");
+        }
+    }
+
+    /// RFC 7518 sections 3.2, 4.4, 4.5 and 4.7.
+    #[test]
+    fn a_symmetric_algorithm_takes_secret_keys_of_its_length_and_nothing_public() {
+        let public = Curve::ALL.iter().map(|curve| KeyKind::Curve(*curve)).chain([KeyKind::Rsa]);
+        let public: Vec<_> = public.collect();
+        for alg in KeyAlgorithm::all() {
+            let takes_secret = (0..=1032).any(|bits| alg.fits(KeyKind::Oct { bits }));
+            assert_eq!(takes_secret, alg.is_symmetric(), "{alg}");
+            assert_ne!(public.iter().any(|kind| alg.fits(*kind)), takes_secret, "{alg}");
+        }
+        let lengths = |alg: &str| {
+            let alg = KeyAlgorithm::from_name(alg).unwrap();
+            let fits = (0..=2048).filter(|bits| alg.fits(KeyKind::Oct { bits: *bits }));
+            fits.collect::<Vec<_>>()
+        };
+        assert_eq!(lengths("A192KW"), [192]);
+        assert_eq!(lengths("A256GCMKW"), [256]);
+        assert_eq!(lengths("dir"), [128, 192, 256, 384, 512]);
+        for (alg, least) in [("HS256", 256), ("HS384", 384), ("HS512", 512)] {
+            let lengths = lengths(alg);
+            assert_eq!((lengths.first(), lengths.last()), (Some(&least), Some(&1024)));
+            assert!(lengths.iter().all(|bits| bits % 8 == 0));
         }
     }
 

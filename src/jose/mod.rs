@@ -6,5 +6,6 @@ pub mod header;
 pub mod inspect;
 pub mod json;
 pub mod jwk;
+pub mod oct;
 pub mod pkcs8;
 pub mod serialization;

@@ -87,7 +87,7 @@ impl HardwareKey for TpmKey {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         let alg = request.alg();
         match self.way(KeyAlgorithm::Unwrap(alg))? {
             Ok(scheme) => self.unwrap_by(*scheme, request, enc),
@@ -149,7 +149,7 @@ impl TpmKey {
         scheme: Scheme,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         let cek = match (scheme.decryption(), request) {
             (Some(oaep), CekRequest::RsaOaep { encrypted_key, .. }) => {
                 self.decrypt(oaep, scheme.name(), encrypted_key, enc)
