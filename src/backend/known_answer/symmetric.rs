@@ -43,7 +43,7 @@ pub(crate) fn wrap_works(
     let Some(unwrapped) = answer(unwrap(&good, ENC))? else { return Ok(false) };
     let sealed = cek.encrypt(AAD, MESSAGE);
     let opened = unwrapped.decrypt(&sealed.iv, AAD, &sealed.ciphertext, &sealed.tag);
-    if !answer(opened)?.is_some_and(|plaintext| plaintext.as_bytes() == MESSAGE) {
+    if answer(opened)?.is_none_or(|plaintext| plaintext.as_bytes() != MESSAGE) {
         return Ok(false);
     }
     is_rejected(refuse(&bad, ENC).map(drop))
@@ -65,7 +65,7 @@ pub(crate) fn direct_works(unwrap: &Unwrap<'_>, secret: SecretInfo) -> Result<bo
     }
     let Some(cek) = answer(unwrap(&CekRequest::Dir, enc))? else { return Ok(false) };
     let opened = cek.decrypt(&sealed.iv, AAD, &sealed.ciphertext, &sealed.tag);
-    if !answer(opened)?.is_some_and(|plaintext| plaintext.as_bytes() == MESSAGE) {
+    if answer(opened)?.is_none_or(|plaintext| plaintext.as_bytes() != MESSAGE) {
         return Ok(false);
     }
     let mut tag = sealed.tag;
