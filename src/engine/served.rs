@@ -36,7 +36,7 @@ pub(crate) struct ServedKey {
     pub(crate) entry: KeyEntry,
     pub(crate) kid: String,
     version: KeyVersion,
-    kind: KeyKind,
+    pub(crate) kind: KeyKind,
     handle: OnceLock<Arc<dyn HardwareKey>>,
 }
 
