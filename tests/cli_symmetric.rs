@@ -3,6 +3,7 @@
 #![cfg(all(feature = "cli", feature = "pkcs11"))]
 
 use hsm_jose::jose::base64url;
+use hsm_jose::jose::jwk::PublicKey;
 use serde_json::Value;
 
 mod common;
@@ -194,4 +195,137 @@ fn a_content_is_encrypted_with_each_kind_of_key_in_each_serialization() {
     assert_eq!((status, &*code), (3, "policy"), "{message}");
     let both = place.json_refusal(&["encrypt", "--key", "dir", "--to", "x.jwk"], b"x");
     assert_eq!(both.0, 2);
+}
+
+#[test]
+fn a_payload_is_authenticated_with_a_key_that_the_caller_names() {
+    let algs = ["HS256", "HS384", "HS512"];
+    let place = place(&algs);
+    for alg in algs {
+        place.json(&["key", "generate", alg, "--alg", alg], b"");
+        let token = place.run(&["sign", "--key", alg, "--typ", "x"], b"payload").stdout;
+        let verified = place.json(&["verify", "--key", alg], &token);
+        assert_eq!(verified["payload"], base64url::encode(b"payload"), "{verified}");
+        assert_eq!((&verified["alg"], &verified["header"]["typ"]), (&alg.into(), &"x".into()));
+        assert_tells_no_jwk(&verified.to_string());
+        let token = String::from_utf8(token).unwrap();
+        let (input, mac) = token.trim_end().rsplit_once('.').unwrap();
+        let mac = base64url::decode(mac.as_bytes()).unwrap();
+        for len in [0, 1, 16, mac.len() - 1, mac.len() + 1, 4096] {
+            let mut other = mac.clone();
+            other.resize(len, 0);
+            let token = format!("{input}.{}", base64url::encode(&other));
+            let (status, code, _) = place.json_refusal(&["verify", "--key", alg], token.as_bytes());
+            assert_eq!((status, &*code), (3, "signature_invalid"), "{alg}: {len}");
+        }
+        let payload = place.write("payload", b"payload");
+        let detached = place.run(&["sign", "--key", alg, "--detached"], b"payload").stdout;
+        place.json(&["verify", "--key", alg, "--detached", &payload], &detached);
+        let other = place.write("other", b"other");
+        let args = ["verify", "--key", alg, "--detached", &other];
+        assert_eq!(place.json_refusal(&args, &detached).1, "signature_invalid");
+    }
+    place.json(&["key", "generate", "second", "--alg", "HS256"], b"");
+    let token = place.run(&["sign", "--key", "HS256"], b"payload").stdout;
+    assert_eq!(place.json_refusal(&["verify", "--key", "second"], &token).1, "key_not_found");
+    assert_eq!(place.json_refusal(&["verify", "--key", "HS512"], &token).1, "policy");
+    assert_eq!(place.json_refusal(&["verify"], &token).0, 2);
+    let both = ["verify", "--key", "HS256", "--keys", "x.jwk"];
+    assert_eq!(place.json_refusal(&both, &token).0, 2);
+}
+
+/// RFC 8725 section 2.1: the public key of a signer, in any of its forms, as the secret of a MAC.
+#[test]
+fn a_public_key_is_never_the_secret_of_a_mac() {
+    use base64::Engine as _;
+    use hsm_jose::jose::jwk::PublicJwk;
+    use hsm_jose::primitives::secret::hmac;
+
+    let place = place(&["HS256", "HS384", "HS512"]);
+    for (alg, bits) in [("PS256", &["--bits", "3072"][..]), ("ES256", &[])] {
+        let made =
+            place.json(&[&["key", "generate", alg, "--alg", alg], bits].concat(), b"")["jwk"]
+                .clone();
+        let jwk = PublicJwk::parse(made.to_string().as_bytes()).expect("a public JWK");
+        let kid = jwk.kid.clone().expect("a kid");
+        let keys = place.write("keys.jwk", made.to_string());
+        let mut secrets = vec![
+            made.to_string().into_bytes(),
+            format!("{made:#}").into_bytes(),
+            serde_json::to_vec(&jwk.key.to_members()).expect("JSON"),
+            Vec::new(),
+            b"\0".to_vec(),
+        ];
+        match &jwk.key {
+            PublicKey::Rsa(rsa) => secrets.extend([rsa.n().to_vec(), rsa.e().to_vec()]),
+            PublicKey::Point(point) => {
+                secrets.extend([point.as_bytes().to_vec(), point.as_bytes()[1..33].to_vec()]);
+            }
+            _ => unreachable!("an RSA or EC key"),
+        }
+        // SubjectPublicKeyInfo, as DER and as PEM with and without the last line break.
+        let der = spki(&jwk.key);
+        let pem = format!(
+            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+            lines(&base64::engine::general_purpose::STANDARD.encode(&der))
+        );
+        secrets.extend([der, pem.trim_end().as_bytes().to_vec(), pem.into_bytes()]);
+        for secret in &secrets {
+            for (name, hash) in [
+                ("HS256", hsm_jose::jose::alg::Hash::Sha256),
+                ("HS384", hsm_jose::jose::alg::Hash::Sha384),
+                ("HS512", hsm_jose::jose::alg::Hash::Sha512),
+            ] {
+                let header = format!(r#"{{"alg":"{name}","kid":"{kid}"}}"#);
+                let input =
+                    [header.as_bytes(), b"{\"sub\":\"admin\"}"].map(base64url::encode).join(".");
+                let mac = base64url::encode(&hmac(hash, secret, input.as_bytes()));
+                let token = format!("{input}.{mac}");
+                let said = place.json_refusal(&["verify", "--keys", &keys], token.as_bytes());
+                assert_eq!((said.0, &*said.1), (3, "policy"), "{alg} {name}: {}", said.2);
+                let said = place.json_refusal(&["verify", "--key", alg], token.as_bytes());
+                assert_eq!((said.0, &*said.1), (3, "policy"), "{alg} {name}: {}", said.2);
+            }
+        }
+    }
+}
+
+fn lines(text: &str) -> String {
+    let lines = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// SubjectPublicKeyInfo of an RSA key (RFC 8017 appendix A.1) or a key on P-256 (RFC 5480).
+fn spki(key: &PublicKey) -> Vec<u8> {
+    let der = |tag: u8, content: &[u8]| {
+        let len = content.len();
+        let mut der = vec![tag];
+        match len {
+            0..128 => der.push(len as u8),
+            128..256 => der.extend([0x81, len as u8]),
+            _ => der.extend([0x82, (len >> 8) as u8, len as u8]),
+        }
+        [&der[..], content].concat()
+    };
+    let bits = |content: &[u8]| der(0x03, &[&[0], content].concat());
+    match key {
+        PublicKey::Rsa(rsa) => {
+            let number = |bytes: &[u8]| match bytes[0] < 0x80 {
+                true => der(0x02, bytes),
+                false => der(0x02, &[&[0], bytes].concat()),
+            };
+            let key = der(0x30, &[number(rsa.n()), number(rsa.e())].concat());
+            let oid =
+                [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+            der(0x30, &[der(0x30, &oid), bits(&key)].concat())
+        }
+        PublicKey::Point(point) => {
+            let oids = [
+                0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                0xce, 0x3d, 0x03, 0x01, 0x07,
+            ];
+            der(0x30, &[der(0x30, &oids), bits(point.as_bytes())].concat())
+        }
+        _ => unreachable!("an RSA or EC key"),
+    }
 }
