@@ -329,3 +329,29 @@ fn spki(key: &PublicKey) -> Vec<u8> {
         _ => unreachable!("an RSA or EC key"),
     }
 }
+
+/// A context takes tokens for a symmetric key of ours where policy and the context name the algorithm,
+/// and in no other case.
+#[test]
+fn a_context_opens_what_it_names_and_no_more() {
+    let place = place(&["A256KW", "HS256"]);
+    place.json(&["key", "generate", "shared", "--alg", "A256KW"], b"");
+    let context = |open: &str, policy: &str| {
+        let text = place.configuration();
+        let text = text.split("[context").next().expect("text").replace("symmetric =", policy);
+        place.configure(&format!(
+            "{text}[context.t]\nnesting = \"jwe\"\ntyp = \"t\"\n[context.t.open]\n\
+             decrypt = [\"shared\"]\n{open}\n"
+        ));
+    };
+    let args = ["encrypt", "--key", "shared", "--typ", "t"];
+    let token = place.run(&args, b"{\"nonce\":\"n\"}").stdout;
+    context("", "symmetric =");
+    assert_eq!(place.json_refusal(&["open", "--context", "t"], &token).1, "policy");
+    context("encrypt = [\"A256KW\"]", "symmetric =");
+    let opened = place.json(&["open", "--context", "t"], &token);
+    assert_eq!(opened["claims"]["nonce"], "n", "{opened}");
+    context("encrypt = [\"A256KW\"]", "# symmetric =");
+    let (status, code, message) = place.json_refusal(&["open", "--context", "t"], &token);
+    assert_eq!((status, &*code), (2, "config"), "{message}");
+}

@@ -226,7 +226,17 @@ pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> 
     })
 }
 
+/// Refuses what a context could name and would have no key for.
+fn refuse_symmetric<T: std::fmt::Display>(alg: Option<T>, what: &str, why: &str) -> Result<()> {
+    match alg {
+        Some(alg) => Err(Error::Config(format!("{what}: {alg} is for symmetric keys, and {why}"))),
+        None => Ok(()),
+    }
+}
+
 fn sealing(nesting: Nesting, settings: &SealConfig, profile: &Policy) -> Result<SealRules> {
+    let shared = settings.encrypt.iter().find(|alg| alg.is_symmetric());
+    refuse_symmetric(shared, "seal.encrypt", "a recipient is registered with public keys")?;
     let is_encrypted = nesting.is_encrypted();
     Ok(SealRules {
         issuer: settings.issuer.clone(),
@@ -252,14 +262,25 @@ fn opening(
 ) -> Result<OpenRules> {
     let jwe = || -> Result<JweRules> {
         let mut rules = profile.jwe.clone();
-        rules.algs = rules.algs.narrowed(settings.encrypt.as_deref(), "open.encrypt")?;
+        // A context takes algorithms of symmetric keys only where it names them itself.
+        rules.algs = match &settings.encrypt {
+            Some(algs) => rules.algs.narrowed(Some(algs), "open.encrypt")?,
+            None => Policy::of(profile.profile).jwe.algs,
+        };
         rules.encs = rules.encs.narrowed(settings.content.as_deref(), "open.content")?;
         rules.limits.max_token_len = max_token_len;
         Ok(rules)
     };
     let jws = || -> Result<JwsRules> {
         let mut rules = profile.jws.clone();
-        rules.algs = rules.algs.narrowed(settings.sign.as_deref(), "open.sign")?;
+        rules.algs = match &settings.sign {
+            Some(algs) => {
+                let macs = algs.iter().copied().find(|alg| alg.is_symmetric());
+                refuse_symmetric(macs, "open.sign", "a trust file has public keys only")?;
+                rules.algs.narrowed(Some(algs), "open.sign")?
+            }
+            None => Policy::of(profile.profile).jws.algs,
+        };
         // RFC 7797 section 7: not in a JWT.
         rules.unencoded = false;
         rules.limits.max_token_len = max_token_len;
