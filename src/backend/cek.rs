@@ -64,6 +64,10 @@ impl Cek for HostCek {
         CekPlacement::Host
     }
 
+    fn encrypt(self: Box<Self>, aad: &[u8], plaintext: &[u8]) -> Result<Sealed, BackendError> {
+        Ok(HostCek::encrypt(*self, aad, plaintext))
+    }
+
     fn decrypt(
         &self,
         iv: &[u8],

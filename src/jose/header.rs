@@ -212,6 +212,19 @@ impl Header {
         Ok(Agreement { epk, apu: self.party_info("apu")?, apv: self.party_info("apv")? })
     }
 
+    /// Reads `iv` and `tag` of AES in GCM as a key wrap (RFC 7518 section 4.7.1), decoded. Their lengths
+    /// are not looked at: another than 12 and 16 bytes is a fault of the encrypted key like any other.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: one is missing or not strict base64url.
+    pub fn gcm_key_wrap(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let octets = |name| {
+            let text = self.text(name).ok_or_else(|| bad(format!("{name} is missing")))?;
+            base64url::decode(text.as_bytes()).map_err(|error| bad(format!("{name} is {error}")))
+        };
+        Ok((octets("iv")?, octets("tag")?))
+    }
+
     fn party_info(&self, name: &str) -> Result<Vec<u8>> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let info = base64url::decode(text.as_bytes())
@@ -227,7 +240,7 @@ impl Header {
     }
 
     fn check_types(&self) -> Result<()> {
-        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv"] {
+        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv", "iv", "tag"] {
             if self.members.get(name).is_some_and(|value| !value.is_string()) {
                 return Err(bad(format!("{name} is not a string")));
             }

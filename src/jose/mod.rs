@@ -6,6 +6,7 @@ pub mod header;
 pub mod inspect;
 pub mod json;
 pub mod jwk;
+pub mod oct;
 pub(crate) mod pem;
 pub mod pkcs8;
 pub mod serialization;

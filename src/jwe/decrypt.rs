@@ -155,13 +155,15 @@ impl Attempt<'_> {
         // device is asked.
         let substitute = HostCek::random(token.enc);
         let cek: Box<dyn Cek> = match self.key.unwrap_cek(&request, token.enc) {
-            Ok(cek) if !has_stray_key => cek,
+            // A key that stays in the device decrypts there in any case, so that the device sees the
+            // same calls; what comes out beside a stray key is thrown away.
+            Ok(cek) if !has_stray_key || cek.placement() == CekPlacement::Device => cek,
             Ok(_) | Err(BackendError::Rejected) => Box::new(substitute),
             Err(error) => return Err(error.into()),
         };
         match cek.decrypt(&token.iv, aad, &token.ciphertext, &token.tag) {
-            Ok(plaintext) => Ok((plaintext, cek.placement())),
-            Err(BackendError::Rejected) => {
+            Ok(plaintext) if !has_stray_key => Ok((plaintext, cek.placement())),
+            Ok(_) | Err(BackendError::Rejected) => {
                 // Asked on every path that ends here, so that the device sees the same calls whatever
                 // was wrong, and a dead device is never called a bad token.
                 self.key.confirm_alive()?;

@@ -49,6 +49,7 @@ enum RecipientKey {
 }
 
 /// What key management makes for one recipient.
+#[derive(Default)]
 pub(super) struct Delivered {
     /// The JWE Encrypted Key; empty for a direct key.
     pub(super) encrypted_key: Vec<u8>,

@@ -178,14 +178,11 @@ impl JweRecipient {
         self.joint.kid()
     }
 
-    /// Returns whether a key could be the one: it has the `alg`, and for ECDH-ES the curve of `epk`.
+    /// Returns whether a key could be the one: it has the `alg`, for ECDH-ES the curve of `epk`, and for
+    /// `dir` the length that `enc` needs.
     pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
         let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
-        let is_on_curve = match self.recovery.curve() {
-            Some(curve) => kind == KeyKind::Curve(curve),
-            None => true,
-        };
-        has_alg && self.alg.fits(kind) && is_on_curve
+        has_alg && self.alg.fits(kind) && self.recovery.fits(kind)
     }
 }
 

@@ -115,13 +115,13 @@ pub struct Jws<'a> {
 
 /// A signature whose header policy has let through.
 #[derive(Debug)]
-struct Checked<'a> {
-    text: Cow<'a, str>,
-    protected: Header,
+pub(super) struct Checked<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) protected: Header,
     /// What policy believes: the protected header, or both.
-    believed: Header,
-    alg: SignatureAlgorithm,
-    signature: Vec<u8>,
+    pub(super) believed: Header,
+    pub(super) alg: SignatureAlgorithm,
+    pub(super) signature: Vec<u8>,
 }
 
 /// Something that one or more signatures vouch for. Only a verification makes one.
@@ -268,21 +268,9 @@ impl<'a> Jws<'a> {
         keys: &TrustedKeys,
         require: &Require<'_>,
     ) -> Result<VerifiedJws<Plaintext>> {
-        let payload = match &self.payload {
-            Some(payload) => payload,
-            None if self.is_compact => "",
-            None => {
-                return Err(Error::Malformed(
-                    "the token has no payload of its own: it is detached".into(),
-                ));
-            }
-        };
+        let payload = self.own_payload()?;
         let signatures = self.verified_over(payload.as_bytes(), keys, require)?;
-        let value = match self.encoded {
-            true => serialization::decode(payload, "payload")?,
-            false => payload.as_bytes().to_vec(),
-        };
-        Ok(VerifiedJws { value: Plaintext::new(Zeroizing::new(value)), signatures })
+        Ok(VerifiedJws { value: self.decoded(payload)?, signatures })
     }
 
     /// Verifies the signatures of a JWS without payload (RFC 7515 appendix F) over `payload`.
@@ -296,13 +284,7 @@ impl<'a> Jws<'a> {
         require: &Require<'_>,
     ) -> Result<VerifiedJws<()>> {
         self.check_detached()?;
-        let signatures = match self.encoded {
-            true => {
-                let encoded = Zeroizing::new(base64url::encode(payload));
-                self.verified_over(encoded.as_bytes(), keys, require)?
-            }
-            false => self.verified_over(payload, keys, require)?,
-        };
+        let signatures = self.verified_over(&self.signed_form(payload), keys, require)?;
         Ok(VerifiedJws { value: (), signatures })
     }
 
@@ -334,7 +316,52 @@ impl<'a> Jws<'a> {
         Ok(VerifiedJws { value: (), signatures })
     }
 
-    fn check_detached(&self) -> Result<()> {
+    /// Returns the payload that the JWS carries, as it stands there.
+    pub(super) fn own_payload(&self) -> Result<&str> {
+        match &self.payload {
+            Some(payload) => Ok(payload),
+            None if self.is_compact => Ok(""),
+            None => {
+                Err(Error::Malformed("the token has no payload of its own: it is detached".into()))
+            }
+        }
+    }
+
+    /// Returns the octets of a payload that the JWS carries.
+    pub(super) fn decoded(&self, payload: &str) -> Result<Plaintext> {
+        let value = match self.encoded {
+            true => serialization::decode(payload, "payload")?,
+            false => payload.as_bytes().to_vec(),
+        };
+        Ok(Plaintext::new(Zeroizing::new(value)))
+    }
+
+    /// Returns the octets of a detached payload as they are signed.
+    pub(super) fn signed_form(&self, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(match self.encoded {
+            true => base64url::encode(payload).into_bytes(),
+            false => payload.to_vec(),
+        })
+    }
+
+    /// Returns the algorithm of the one signature of a JWS that has one.
+    pub(crate) fn only_alg(&self) -> Result<SignatureAlgorithm> {
+        self.only().map(|checked| checked.alg)
+    }
+
+    /// Returns the one signature of a JWS that has one.
+    pub(super) fn only(&self) -> Result<&Checked<'_>> {
+        match &self.signatures[..] {
+            [Ok(only)] => Ok(only),
+            [Err(error)] => Err(error.clone()),
+            several => Err(Error::Usage(format!(
+                "the token has {} signatures: a MAC stands alone",
+                several.len()
+            ))),
+        }
+    }
+
+    pub(super) fn check_detached(&self) -> Result<()> {
         match self.payload {
             None => Ok(()),
             Some(_) => Err(Error::Malformed("the token has a payload of its own".into())),

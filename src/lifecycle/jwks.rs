@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::jose::alg::{KeyAlgorithm, Purpose};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, Purpose};
 use crate::jose::json::quotable;
 use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
@@ -53,32 +53,51 @@ pub(super) fn published_version(
 
 /// Checks that what a JWK says of itself agrees with what its key shall be bound to.
 pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
-    if let Some(own) = jwk.use_.as_deref().filter(|own| *own != purpose.jwk_use()) {
-        return Err(Error::Usage(format!(
-            "the JWK says use {:?}, and the key shall be for {:?}",
-            quotable(own),
-            purpose.jwk_use()
-        )));
-    }
-    // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
-    let operations = jwk.key_ops.as_deref().unwrap_or_default();
-    let is_meant = |own: &String| purpose.operations().contains(&own.as_str());
-    if !operations.is_empty() && !operations.iter().any(is_meant) {
-        return Err(Error::Usage(format!(
-            "the JWK has none of the key_ops that a key for {:?} has: {}",
-            purpose.jwk_use(),
-            purpose.operations().join(", ")
-        )));
-    }
-    let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
-        Some(own) => algs.iter().any(|alg| alg.is_same_as(own)),
-        None => false,
-    };
-    match jwk.alg.as_deref() {
-        Some(own) if !is_named(own) => {
-            let own = quotable(own);
-            Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
+    Stated { use_: &jwk.use_, key_ops: &jwk.key_ops, alg: &jwk.alg }.check(purpose, algs)
+}
+
+/// What a JWK says of its key.
+pub(super) struct Stated<'a> {
+    pub(super) use_: &'a Option<String>,
+    pub(super) key_ops: &'a Option<Vec<String>>,
+    pub(super) alg: &'a Option<String>,
+}
+
+impl Stated<'_> {
+    /// Checks that it agrees with what the key shall be bound to.
+    pub(super) fn check(&self, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
+        if let Some(own) = self.use_.as_deref().filter(|own| *own != purpose.jwk_use()) {
+            return Err(Error::Usage(format!(
+                "the JWK says use {:?}, and the key shall be for {:?}",
+                quotable(own),
+                purpose.jwk_use()
+            )));
         }
-        _ => Ok(()),
+        // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
+        let operations = self.key_ops.as_deref().unwrap_or_default();
+        let is_meant = |own: &String| purpose.operations().contains(&own.as_str());
+        if !operations.is_empty() && !operations.iter().any(is_meant) {
+            return Err(Error::Usage(format!(
+                "the JWK has none of the key_ops that a key for {:?} has: {}",
+                purpose.jwk_use(),
+                purpose.operations().join(", ")
+            )));
+        }
+        let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
+            Some(own) => algs.iter().any(|alg| alg.is_same_as(own)),
+            // The key of `dir` is that of its enc, which is what a JWK may name (RFC 7517 section
+            // 4.4; RFC 7520 section 5.6.1).
+            None => {
+                let is_dir = algs == [KeyAlgorithm::Unwrap(KeyManagement::Dir)];
+                is_dir && ContentEncryption::from_name(name).is_some()
+            }
+        };
+        match self.alg.as_deref() {
+            Some(own) if !is_named(own) => {
+                let own = quotable(own);
+                Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -140,6 +140,17 @@ impl<T: Copy + PartialEq> AllowList<T> {
         self.0.contains(&value)
     }
 
+    /// Adds values to the end of the list.
+    pub(crate) fn widened(&self, more: impl IntoIterator<Item = T>) -> Self {
+        let mut list = self.0.clone();
+        for value in more {
+            if !list.contains(&value) {
+                list.push(value);
+            }
+        }
+        Self(list)
+    }
+
     /// Keeps the values of `wish`, in its order, all of which must be in this list.
     ///
     /// # Errors
@@ -246,7 +257,9 @@ fn refused_name<T: std::fmt::Display>(what: &str, name: &str, allowed: &AllowLis
         "none" => " (a token that nobody signed)",
         "RSA1_5" => " (PKCS#1 v1.5 padding cannot be opened without an oracle)",
         "dir" | "A128KW" | "A192KW" | "A256KW" | "A128GCMKW" | "A192GCMKW" | "A256GCMKW"
-        | "HS256" | "HS384" | "HS512" => " (symmetric keys are not in this release)",
+        | "HS256" | "HS384" | "HS512" => {
+            " (symmetric keys work only where `symmetric` of [policy] names their algorithm)"
+        }
         _ if name.starts_with("PBES2-") => " (passwords are not keys)",
         _ => "",
     };

@@ -163,6 +163,29 @@ impl Policy {
         }
     }
 
+    /// Allows algorithms of symmetric keys by name: no profile for production has any.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an algorithm of key pairs, which belongs to the profile.
+    pub fn with_symmetric(mut self, algs: &[KeyAlgorithm]) -> Result<Self> {
+        if let Some(alg) = algs.iter().find(|alg| !alg.is_symmetric()) {
+            return Err(Error::Config(format!(
+                "policy.symmetric: {alg} is not for symmetric keys; a wider profile may allow it"
+            )));
+        }
+        let unwrap = algs.iter().filter_map(|alg| match alg {
+            KeyAlgorithm::Unwrap(alg) => Some(*alg),
+            KeyAlgorithm::Sign(_) => None,
+        });
+        let sign = algs.iter().filter_map(|alg| match alg {
+            KeyAlgorithm::Sign(alg) => Some(*alg),
+            KeyAlgorithm::Unwrap(_) => None,
+        });
+        self.jwe.algs = self.jwe.algs.widened(unwrap);
+        self.jws.algs = self.jws.algs.widened(sign);
+        Ok(self)
+    }
+
     /// Narrows what the commands outside a context take.
     ///
     /// # Errors
@@ -186,6 +209,12 @@ impl Policy {
         self.jws.limits.critical = critical;
         self.jws.unencoded = unencoded.unwrap_or(self.jws.unencoded);
         self
+    }
+
+    /// Returns the algorithms of symmetric keys that are allowed.
+    pub fn symmetric(&self) -> impl Iterator<Item = KeyAlgorithm> + '_ {
+        let unwrap = self.jwe.algs.iter().map(KeyAlgorithm::Unwrap);
+        unwrap.chain(self.jws.algs.iter().map(KeyAlgorithm::Sign)).filter(|alg| alg.is_symmetric())
     }
 
     /// Returns whether the policy lets an algorithm of ours work outside a context.
@@ -236,7 +265,7 @@ impl Policy {
     pub fn text(&self) -> String {
         let critical: Vec<_> = self.jws.limits.critical.names().collect();
         format!(
-            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\n\
+            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\nsymmetric keys: {}\n\
              JWS unprotected header: {}\nJWS unencoded payload (b64 false): {}\ncrit: {}\n\
              RSA made here: {} bits or more\nRSA of partners: {} bits or more, exponent {} or more\n\
              refused parameters: {}\ntoken: at most {} bytes\nfailed decryptions of a peer with a \
@@ -246,6 +275,10 @@ impl Policy {
             self.jwe.encs,
             self.jwe.unprotected.text(),
             self.jws.algs,
+            match AllowList::new(self.symmetric()) {
+                Ok(algs) => algs.to_string(),
+                Err(_) => "none".to_owned(),
+            },
             self.jws.unprotected,
             if self.jws.unencoded { "taken" } else { "refused" },
             match critical.is_empty() {

@@ -11,6 +11,7 @@ pub mod ecdh;
 pub mod oaep;
 pub mod random;
 pub mod rsa;
+pub mod secret;
 pub mod verify;
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ use zeroize::Zeroizing;
 
 use crate::jose::alg::KeyAlgorithm;
 use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::jose::oct::SecretJwk;
 use crate::primitives::ecdh;
 use crate::secret::PinSource;
 
@@ -353,6 +354,17 @@ impl Keystore for TpmKeystore {
         self.put(locator, || make::import(&self.shared, locator, spec, private))
     }
 
+    fn import_secret(
+        &self,
+        _: &Locator,
+        spec: &KeySpec,
+        _: &SecretJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let what = format!("a key of {}", spec.shape);
+        let reason = scheme::Scheme::of_spec(spec).err();
+        Err(self.shared.unsupported(&what, reason.unwrap_or_else(|| "no such key".to_owned())))
+    }
+
     fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
         let shared = &self.shared;
         match locator {
@@ -489,6 +501,7 @@ fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
         locator: locator.clone(),
         label,
         public: Some(told.key.clone()),
+        secret: None,
         unproven: told.unproven,
         weak: told.weak,
         attributes: told.attributes,
