@@ -4,20 +4,22 @@
 #
 #   install.sh         what the build, the demo and the tests need
 #   install.sh --tpm   and what the TPM part needs besides
-#   install.sh --ci    and what the checks of .ci/run need besides
+#   install.sh --peers and what the other JOSE implementations of tests/interop need besides
+#   install.sh --ci    all of it, and what the checks of .ci/run need besides
 #
 # Exit status: 0 everything is there, 2 something is missing and could not be installed.
 set -euo pipefail
 # shellcheck source=softhsm-setup/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-ci=false tpm=false
+ci=false tpm=false peers=false
 case ${1:-} in
     '') ;;
     --tpm) tpm=true ;;
-    --ci) ci=true tpm=true ;;
+    --peers) peers=true ;;
+    --ci) ci=true tpm=true peers=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
 esac
@@ -29,8 +31,15 @@ missing() {
     command -v p11-kit >/dev/null || echo p11-kit
     p11_kit_client || echo p11-kit-modules
     c_compiler || printf '%s\n' gcc libc6-dev
+    command -v openssl >/dev/null || echo openssl
     if $ci; then
         command -v shellcheck >/dev/null || echo shellcheck
+    fi
+    if $peers; then
+        # Without the package python3-venv, Debian's Python has no ensurepip.
+        python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
+        command -v node >/dev/null || echo nodejs
+        command -v npm >/dev/null || echo npm
     fi
     if $tpm; then
         pkg-config --exists tss2-sys tss2-esys tss2-tctildr tss2-mu 2>/dev/null ||
@@ -80,11 +89,12 @@ advise() {
     fi
     cat >&2 <<'END'
 Install by hand, then run this again:
-  Fedora   dnf install softhsm opensc p11-kit p11-kit-server gcc
-  Arch     pacman -S softhsm opensc p11-kit gcc
-  Alpine   apk add bash softhsm opensc p11-kit p11-kit-server gcc musl-dev
-  macOS    brew install softhsm opensc p11-kit ; xcode-select --install
-(the checks of .ci/run also want shellcheck; the TPM part wants the headers of tpm2-tss 3.2 or later,
+  Fedora   dnf install softhsm opensc p11-kit p11-kit-server gcc openssl
+  Arch     pacman -S softhsm opensc p11-kit gcc openssl
+  Alpine   apk add bash softhsm opensc p11-kit p11-kit-server gcc musl-dev openssl
+  macOS    brew install softhsm opensc p11-kit openssl ; xcode-select --install
+(the checks of .ci/run also want shellcheck; the exchange with other implementations wants Python 3.11
+or later with venv, and Node.js with npm; the TPM part wants the headers of tpm2-tss 3.2 or later,
 pkg-config, swtpm, tpm2-tools and tpm2-openssl)
 Where SoftHSM's module is in an unusual place, SOFTHSM2_MODULE names it.
 END

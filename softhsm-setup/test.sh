@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the test modules and runs every test. Arguments go to cargo test:
+# Installs what is missing, builds the test modules and runs every test, last the exchange of tokens with
+# other JOSE implementations (tests/interop). Arguments go to cargo test, which then runs alone:
 #
 #   test.sh                  all of them
 #   test.sh --test backend   one file
@@ -11,10 +12,11 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 case ${1:-} in
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
 esac
 
 "$here/install.sh"
+[[ $# -gt 0 ]] || "$here/install.sh" --peers
 features=()
 if "$here/install.sh" --tpm; then
     features=(--features tpm)
@@ -51,3 +53,4 @@ for name in libhsm_jose_faulty.so libhsm_jose_faulty.dylib; do
 done
 
 cargo test --locked "${features[@]}" "$@"
+[[ $# -gt 0 ]] || tests/interop/run "$(target_dir)/debug/hsm-jose"

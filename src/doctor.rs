@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::backend::Support;
+use crate::backend::{SecretInfo, Support};
 use crate::jose::alg::KeyAlgorithm;
 use crate::keyring::Keyring;
 use crate::keystores::Keystores;
@@ -111,6 +111,9 @@ pub struct KeyReport {
     pub kid: String,
     /// The keystore that holds it.
     pub keystore: String,
+    /// Size and check value of a symmetric key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretInfo>,
     /// What it did when asked for a known answer.
     pub algorithms: Vec<AlgorithmReport>,
     /// The attributes that the device tells of it.

@@ -143,9 +143,10 @@ impl Keystores {
             )));
         }
         let keystore = self.open(&version.keystore)?;
-        let key = match &version.public {
-            Some(public) => keystore.find_with_public(&version.locator, &public.key)?,
-            None => keystore.find(&version.locator)?,
+        let key = match (&version.public, &version.secret) {
+            (Some(public), _) => keystore.find_with_public(&version.locator, &public.key)?,
+            (None, Some(secret)) => keystore.find_with_secret(&version.locator, secret)?,
+            (None, None) => keystore.find(&version.locator)?,
         };
         let info = key.info();
         if self.is_production && info.exportable {

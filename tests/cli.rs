@@ -417,7 +417,7 @@ fn production_refuses_what_has_no_custody() {
     assert_eq!((status, &*code), (2, "config"), "{message}");
 }
 
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 23] = [
     &["key", "generate"],
     &["key", "adopt"],
     &["key", "import"],
@@ -425,6 +425,9 @@ const COMMANDS: [&[&str]; 20] = [
     &["key", "show"],
     &["key", "destroy"],
     &["jwks"],
+    &["jwk", "check"],
+    &["jwk", "convert"],
+    &["jwk", "thumbprint"],
     &["encrypt"],
     &["decrypt"],
     &["sign"],
@@ -464,12 +467,15 @@ fn every_command_answers_in_json() {
     let jws = jws.trim_matches('"');
     let jwe = place.json(&["encrypt", "--to", &jwk], b"text")["jwe"].to_string();
     let jwe = jwe.trim_matches('"');
-    let cases: [(&[&str], &[u8], &str); 14] = [
+    let cases: [(&[&str], &[u8], &str); 17] = [
         (&["key", "list"], b"", "keys"),
         (&["key", "show", "sig"], b"", "key"),
         (&["key", "generate", "sig", "--alg", "ES256", "--if-absent"], b"", "jwk"),
         (&["key", "generate", "new", "--alg", "ES256", "--dry-run"], b"", "outcome"),
         (&["jwks"], b"", "keys"),
+        (&["jwk", "check", &jwks], b"", "findings"),
+        (&["jwk", "convert", &jwk, "--format", "pem"], b"", "pem"),
+        (&["jwk", "thumbprint", &jwk], b"", "thumbprints"),
         (&["decrypt"], jwe.as_bytes(), "plaintext"),
         (&["verify", "--keys", &jwks], jws.as_bytes(), "payload"),
         (&["seal", "--context", "id_token", "--to", &jwk], b"{}", "token"),

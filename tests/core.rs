@@ -47,7 +47,7 @@ impl HardwareKey for Counted {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.key.unwrap_cek(request, enc)
     }
@@ -133,7 +133,7 @@ fn with_header(
 
 #[test]
 fn every_alg_and_enc_opens_what_it_sealed() {
-    for alg in KeyManagement::ALL {
+    for alg in KeyManagement::ALL.iter().filter(|alg| !alg.is_symmetric()) {
         let shapes = match alg.is_ecdh() {
             true => vec![Curve::P256, Curve::P384, Curve::P521, Curve::X25519]
                 .into_iter()
@@ -280,7 +280,7 @@ fn a_token_without_kid_tries_every_candidate_each_time() {
 #[test]
 fn every_signature_algorithm_verifies_and_nothing_else_does() {
     let policy = Policy::of(Profile::All);
-    for alg in SignatureAlgorithm::ALL {
+    for alg in SignatureAlgorithm::ALL.iter().filter(|alg| !alg.is_symmetric()) {
         let shape = alg.curve().map_or(KeyShape::Rsa { bits: 2048 }, KeyShape::Curve);
         let key = key(KeyAlgorithm::Sign(*alg), shape);
         let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk(&key, "s")] }, &policy);

@@ -251,7 +251,10 @@ fn a_file_that_is_not_a_good_keyring_is_refused_as_it_is() {
         ("\"name\": \"b\"", "\"name\": \"b c\"", "cannot name a key"),
         ("\"purpose\": \"sign\"", "\"purpose\": \"decrypt\"", "not for its purpose"),
         ("\"ES256\"", "\"ES384\"", "cannot do ES384"),
-        ("\"ES256\"", "\"HS256\"", "not an alg of this build"),
+        ("\"ES256\"", "\"none\"", "not an alg of this build"),
+        // A public key is never a shared secret (RFC 8725 section 3.1).
+        ("\"ES256\"", "\"HS256\"", "cannot do HS256"),
+        ("\"public\":", "\"secret\": { \"bits\": 256 }, \"public\":", "has no public key"),
         ("\"version\": 1", "\"version\": 0", "version 0"),
         ("\"state\": \"active\"", "\"state\": \"lost\"", "unknown variant `lost`"),
         ("\"purpose\": \"sign\"", "\"purpose\": \"si\\u001bgn\"", "unknown variant `si\\u{1b}gn`"),

@@ -13,6 +13,7 @@ use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, To
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
+use hsm_jose::jose::oct::SecretJwk;
 use hsm_jose::jose::serialization::{Jwe, JwsParts, MAX_TOKEN_LEN, Serialization};
 use hsm_jose::jwe::{self, Attempt, JweRecipient, JweToken};
 use hsm_jose::jws::{self, Jws, JwsForm, JwsParameters, JwsToken, Require, Signer, TrustedKeys};
@@ -43,16 +44,27 @@ fn keystores() -> &'static [Box<dyn Keystore>] {
     })
 }
 
-/// Imports a private JWK into every device of this process that can have it, and the first can.
+/// Imports a private or symmetric JWK into every device of this process that can have it, and the
+/// first can.
 fn imported(jwk: &Value, alg: KeyAlgorithm) -> Vec<Arc<dyn HardwareKey>> {
-    let private = PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
-    let shape = KeyShape::of(&private.public.key);
+    let json = jwk.to_string();
+    let secret = alg.is_symmetric().then(|| SecretJwk::parse(json.as_bytes()).unwrap());
+    let private = secret.is_none().then(|| PrivateJwk::parse(json.as_bytes()).unwrap());
+    let shape = match (&secret, &private) {
+        (Some(secret), _) => KeyShape::Oct { bits: secret.bits() },
+        (None, private) => KeyShape::of(&private.as_ref().unwrap().public.key),
+    };
     let mut keys = Vec::new();
     for keystore in keystores() {
         if keys.is_empty() || keystore.supports(alg, shape).unwrap().is_available() {
             let locator = keystore.new_locator("vector").unwrap();
             let spec = KeySpec { shape, algs: vec![alg] };
-            keys.push(keystore.import(&locator, &spec, &private).unwrap());
+            keys.push(match (&secret, &private) {
+                (Some(secret), _) => keystore.import_secret(&locator, &spec, secret).unwrap(),
+                (None, private) => {
+                    keystore.import(&locator, &spec, private.as_ref().unwrap()).unwrap()
+                }
+            });
         }
     }
     keys
@@ -82,6 +94,14 @@ fn outcome(kind: &str, token: &str, key: Option<&Value>) -> Result<Vec<u8>, Erro
         let key = key.expect("a key for a token that verifies");
         for key in imported(key, KeyAlgorithm::Sign(alg)) {
             let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;
+            if alg.is_symmetric() {
+                let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+                contents.push(jws.authenticate(&*key, None)?.into_inner().into_bytes());
+                let (input, mac) = token.rsplit_once('.').unwrap();
+                let again = key.sign(alg, ToSign::Message(input.as_bytes())).unwrap();
+                assert_eq!(base64url::encode(&again), mac);
+                continue;
+            }
             // The private key's public half, as the keystore tells it after the import.
             let public = PublicJwk::bare(key.info().public.clone().unwrap());
             let trusted = TrustedKeys::new(JwkSet { keys: vec![public] }, &policy);
@@ -122,7 +142,7 @@ fn rfc_examples_open_and_verify_or_are_refused_by_policy() {
             }
         }
     }
-    assert_eq!(counts, (5, 9));
+    assert_eq!(counts, (9, 5));
 }
 
 /// RFC 7515 appendices A.6 and A.7: signed again, with the keys in the devices. RS256 is
@@ -168,6 +188,40 @@ fn json_serializations_are_signed_again() {
         }
     }
     assert_eq!(equal, 1);
+}
+
+/// RFC 7520 sections 4.5 to 4.7 and RFC 7797 section 4, with the key in the devices.
+#[test]
+fn macs_in_every_form_are_those_of_the_rfcs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc/jws-json.json");
+    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let policy = Policy::of(Profile::All);
+    let cases = vectors["macs"].as_array().unwrap();
+    assert_eq!(cases.len(), 6);
+    for case in cases {
+        let source = text(case, "source");
+        let payload = base64url::decode(text(case, "payload").as_bytes()).unwrap();
+        let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Hs256);
+        let keys = imported(&case["key"], alg);
+        for token in case["tokens"].as_array().unwrap() {
+            let token = token.as_str().map_or_else(|| token.to_string(), str::to_owned);
+            let parse = || Jws::parse(token.as_bytes(), &policy.jws).unwrap();
+            for key in &keys {
+                let kid = case["key"]["kid"].as_str();
+                if case["detached"] == true {
+                    parse().authenticate_detached(&payload, &**key, kid).expect(source);
+                    let other = parse().authenticate_detached(b"other", &**key, kid);
+                    assert!(matches!(other, Err(Error::SignatureInvalid)), "{source}");
+                } else {
+                    let done = parse().authenticate(&**key, kid).expect(source);
+                    assert_eq!(done.get().as_bytes(), payload, "{source}");
+                }
+                // No public key stands in for it.
+                let nobody = TrustedKeys::new(JwkSet::default(), &policy);
+                assert!(parse().verify(&nobody, &Require::All).is_err(), "{source}");
+            }
+        }
+    }
 }
 
 /// RFC 7518 appendix C and RFC 8037 appendix A.6: Z and the derived key, through the token.
@@ -220,7 +274,7 @@ fn the_cookbook_opens_where_its_vectors_are() {
         ("jws", "jws/4_1.rsa_v15_signature.json", "opens"),
         ("jws", "jws/4_2.rsa-pss_signature.json", "opens"),
         ("jws", "jws/4_3.ecdsa_signature.json", "opens"),
-        ("jws", "jws/4_4.hmac-sha2_integrity_protection.json", "policy"),
+        ("jws", "jws/4_4.hmac-sha2_integrity_protection.json", "opens"),
         ("jwe", "jwe/5_1.key_encryption_using_rsa_v15_and_aes-hmac-sha2.json", "policy"),
         ("jwe", "jwe/5_2.key_encryption_using_rsa-oaep_with_aes-gcm.json", "opens"),
         ("jwe", "jwe/5_3.key_wrap_using_pbes2-aes-keywrap_with-aes-cbc-hmac-sha2.json", "policy"),
@@ -230,9 +284,9 @@ fn the_cookbook_opens_where_its_vectors_are() {
             "opens",
         ),
         ("jwe", "jwe/5_5.key_agreement_using_ecdh-es_with_aes-cbc-hmac-sha2.json", "opens"),
-        ("jwe", "jwe/5_6.direct_encryption_using_aes-gcm.json", "policy"),
-        ("jwe", "jwe/5_7.key_wrap_using_aes-gcm_keywrap_with_aes-cbc-hmac-sha2.json", "policy"),
-        ("jwe", "jwe/5_8.key_wrap_using_aes-keywrap_with_aes-gcm.json", "policy"),
+        ("jwe", "jwe/5_6.direct_encryption_using_aes-gcm.json", "opens"),
+        ("jwe", "jwe/5_7.key_wrap_using_aes-gcm_keywrap_with_aes-cbc-hmac-sha2.json", "opens"),
+        ("jwe", "jwe/5_8.key_wrap_using_aes-keywrap_with_aes-gcm.json", "opens"),
         ("jwe", "jwe/5_9.compressed_content.json", "policy"),
         ("jws", "curve25519/jws.json", "opens"),
         ("jwe", "curve25519/ecdh-es.json", "opens"),
@@ -256,12 +310,16 @@ fn the_cookbook_opens_where_its_vectors_are() {
         }
     }
     // JSON serializations, and what the compact ones are in them.
-    const JSON: [(&str, Option<usize>, &str); 6] = [
+    const JSON: [(&str, Option<usize>, &str); 10] = [
         ("5_2.key_encryption_using_rsa-oaep_with_aes-gcm.json", None, "opens"),
-        ("5_10.including_additional_authentication_data.json", None, "policy"),
-        ("5_11.protecting_specific_header_fields.json", None, "policy"),
-        ("5_12.protecting_content_only.json", None, "policy"),
+        ("5_6.direct_encryption_using_aes-gcm.json", None, "opens"),
+        ("5_7.key_wrap_using_aes-gcm_keywrap_with_aes-cbc-hmac-sha2.json", None, "opens"),
+        ("5_8.key_wrap_using_aes-keywrap_with_aes-gcm.json", None, "opens"),
+        ("5_10.including_additional_authentication_data.json", None, "opens"),
+        ("5_11.protecting_specific_header_fields.json", None, "opens"),
+        ("5_12.protecting_content_only.json", None, "opens"),
         ("5_13.encrypting_to_multiple_recipients.json", Some(1), "opens"),
+        ("5_13.encrypting_to_multiple_recipients.json", Some(2), "opens"),
         (
             "5_4.key_agreement_with_key_wrapping_using_ecdh-es_and_aes-keywrap_with_aes-gcm.json",
             None,

@@ -112,7 +112,7 @@ impl HardwareKey for WeakKey {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         self.key.unwrap_cek(request, enc)
     }
     fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError> {

@@ -325,7 +325,8 @@ fn agrees(curve: Curve, private: &[u8], epk: &PublicPoint, z: &[u8]) -> bool {
         .encrypt_inout_detached(&iv.into(), b"", ciphertext.as_mut_slice().into())
         .unwrap();
     let request = CekRequest::EcdhEs { epk, other_info: &info, wrapped: None };
-    let cek = agreement_key(curve, private).unwrap_cek(&request, enc).unwrap();
+    let key = agreement_key(curve, private);
+    let cek = key.unwrap_cek(&request, enc).unwrap();
     let opened = cek.decrypt(&iv, b"", &ciphertext, &tag);
     opened.is_ok_and(|plaintext| plaintext.as_bytes() == b"message")
 }

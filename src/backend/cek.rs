@@ -12,6 +12,24 @@ use crate::secret::Plaintext;
 
 /// A content encryption key as bytes: zeroized on drop, without `Clone`, `Serialize` or a telling
 /// `Debug`.
+///
+/// ```
+/// use hsm_jose::backend::HostCek;
+/// use hsm_jose::jose::alg::ContentEncryption;
+///
+/// let enc = ContentEncryption::A256Gcm;
+/// assert!(HostCek::new(enc, vec![7; 16].into()).is_none(), "too short");
+/// assert_eq!(format!("{:?}", HostCek::random(enc)), "HostCek(A256GCM, redacted)");
+/// ```
+///
+/// There is one of each:
+///
+/// ```compile_fail,E0599
+/// # use hsm_jose::backend::HostCek;
+/// fn copied(cek: &HostCek) -> HostCek {
+///     cek.clone()
+/// }
+/// ```
 pub struct HostCek {
     enc: ContentEncryption,
     bytes: Zeroizing<Vec<u8>>,
@@ -44,6 +62,10 @@ impl HostCek {
 impl Cek for HostCek {
     fn placement(&self) -> CekPlacement {
         CekPlacement::Host
+    }
+
+    fn encrypt(self: Box<Self>, aad: &[u8], plaintext: &[u8]) -> Result<Sealed, BackendError> {
+        Ok(HostCek::encrypt(*self, aad, plaintext))
     }
 
     fn decrypt(

@@ -10,6 +10,8 @@ use crate::primitives::rsa::RsaRecipient;
 use crate::primitives::verify::VerifyingKey;
 use crate::primitives::{aes_kw, concat_kdf, digest, ecdh};
 
+pub(crate) mod symmetric;
+
 const ENC: ContentEncryption = ContentEncryption::A256Gcm;
 const MESSAGE: &[u8] = b"hsm-jose known answer";
 
@@ -36,7 +38,7 @@ pub(crate) fn remembered<'a, T>(
 
 /// How a key unwraps: [`super::HardwareKey::unwrap_cek`] without the check of the key's algs.
 pub(crate) type Unwrap<'a> =
-    dyn Fn(&CekRequest<'_>, ContentEncryption) -> Result<Box<dyn Cek>, BackendError> + 'a;
+    dyn Fn(&CekRequest<'_>, ContentEncryption) -> Result<Box<dyn Cek + 'a>, BackendError> + 'a;
 
 /// How a key signs: [`super::HardwareKey::sign`] without the check of the key's algs.
 pub(crate) type Sign<'a> =

@@ -12,9 +12,12 @@ use super::Support;
 use super::{BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator};
 use crate::jose::alg::KeyAlgorithm;
 use crate::jose::jwk::PrivateJwk;
+use crate::jose::oct::SecretJwk;
 use key::MemoryKey;
+use secret::MemorySecret;
 
 mod key;
+mod secret;
 
 /// A keystore of software keys. NO SECURITY: for tests and examples only.
 ///
@@ -33,7 +36,7 @@ mod key;
 #[derive(Debug)]
 pub struct MemoryKeystore {
     name: String,
-    keys: RwLock<BTreeMap<String, Arc<MemoryKey>>>,
+    keys: RwLock<BTreeMap<String, Arc<dyn HardwareKey>>>,
     supports: Mutex<HashMap<(KeyAlgorithm, KeyShape), Support>>,
 }
 
@@ -43,15 +46,27 @@ impl MemoryKeystore {
         Self { name: name.into(), keys: RwLock::default(), supports: Mutex::default() }
     }
 
-    fn put(&self, locator: &Locator, key: MemoryKey) -> Result<Arc<dyn HardwareKey>, BackendError> {
+    fn put(
+        &self,
+        locator: &Locator,
+        key: Arc<dyn HardwareKey>,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         let name = self.free_name(locator)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let key = Arc::new(key);
         match keys.entry(name.to_owned()) {
             Entry::Vacant(entry) => entry.insert(Arc::clone(&key)),
             Entry::Occupied(_) => return Err(self.taken(locator)),
         };
         Ok(key)
+    }
+
+    fn made(&self, locator: Locator, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        Ok(match spec.shape {
+            KeyShape::Oct { bits } => {
+                Arc::new(MemorySecret::generate(&self.name, locator, spec, bits))
+            }
+            _ => Arc::new(MemoryKey::generate(&self.name, locator, spec)?),
+        })
     }
 
     fn free_name<'a>(&self, locator: &'a Locator) -> Result<&'a str, BackendError> {
@@ -125,7 +140,7 @@ impl Keystore for MemoryKeystore {
         }
         let spec = KeySpec { shape, algs: vec![alg] };
         let locator = Locator::Memory("probe".into());
-        let made = self.check(&spec).and_then(|()| MemoryKey::generate(&self.name, locator, &spec));
+        let made = self.check(&spec).and_then(|()| self.made(locator, &spec));
         let support = match made {
             Ok(key) => key.support(alg)?,
             Err(BackendError::Unsupported { reason, .. }) => Support::No { reason },
@@ -138,7 +153,7 @@ impl Keystore for MemoryKeystore {
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match keys.get(self.key_name(locator)?) {
-            Some(key) => Ok(Arc::clone(key) as Arc<dyn HardwareKey>),
+            Some(key) => Ok(Arc::clone(key)),
             None => Err(self.not_found(locator)),
         }
     }
@@ -163,13 +178,13 @@ impl Keystore for MemoryKeystore {
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         self.check(spec)?;
         self.free_name(locator)?;
-        self.put(locator, MemoryKey::generate(&self.name, locator.clone(), spec)?)
+        self.put(locator, self.made(locator.clone(), spec)?)
     }
 
     fn generate_ephemeral(&self, spec: &KeySpec) -> Result<Arc<dyn HardwareKey>, BackendError> {
         self.check(spec)?;
         let locator = Locator::Memory("ephemeral".into());
-        Ok(Arc::new(MemoryKey::generate(&self.name, locator, spec)?))
+        self.made(locator, spec)
     }
 
     fn import(
@@ -180,7 +195,20 @@ impl Keystore for MemoryKeystore {
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         self.check(spec)?;
         self.free_name(locator)?;
-        self.put(locator, MemoryKey::import(&self.name, locator.clone(), spec, private)?)
+        let key = MemoryKey::import(&self.name, locator.clone(), spec, private)?;
+        self.put(locator, Arc::new(key))
+    }
+
+    fn import_secret(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        secret: &SecretJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        self.check(spec)?;
+        self.free_name(locator)?;
+        let key = MemorySecret::import(&self.name, locator.clone(), spec, secret)?;
+        self.put(locator, Arc::new(key))
     }
 
     fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {

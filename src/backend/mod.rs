@@ -2,8 +2,8 @@
 //!
 //! Three rules hold here whatever else moves:
 //!
-//! 1. Private material never crosses the seam. A content encryption key does (as a [`Cek`]), and
-//!    signatures do; each operation can say where its steps ran ([`Support`], [`CekPlacement`]).
+//! 1. Private and secret keys never cross the seam. A content encryption key does (as a [`Cek`]),
+//!    and signatures do; each operation can say where its steps ran ([`Support`], [`CekPlacement`]).
 //! 2. A fault of the *input* is [`BackendError::Rejected`] and nothing more. It is decided by the
 //!    call that failed, not by the code the device chose for it.
 //! 3. Nothing attacker-controlled arrives here before policy has seen it; a point in a
@@ -18,6 +18,9 @@ use std::sync::Arc;
 use crate::jose::alg::{AesKeyWrap, ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
 use crate::jose::alg::{Hash, Purpose, SignatureAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PublicKey, PublicPoint};
+use crate::jose::oct::SecretJwk;
+use crate::primitives::content::Sealed;
+use crate::primitives::secret::is_equal;
 use crate::secret::Plaintext;
 
 pub(crate) mod agreement;
@@ -29,6 +32,7 @@ pub(crate) mod known_answer;
 mod locator;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+mod symmetric;
 
 pub mod memory;
 #[cfg(feature = "tpm")]
@@ -39,8 +43,26 @@ pub use error::BackendError;
 #[cfg(feature = "cli")]
 pub(crate) use locator::percent_decode;
 pub use locator::{Locator, LocatorError};
+pub(crate) use symmetric::Invocations;
+pub use symmetric::{CheckValue, CheckValueError, MAX_GCM_INVOCATIONS, SecretInfo, WrappedCek};
 
 /// A device that holds private keys: a PKCS#11 token or a TPM 2.0.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// assert!(keystore.supports(alg, spec.shape)?.is_available());
+/// let key = keystore.generate(&keystore.new_locator("issuer-sig")?, &spec)?;
+/// assert!(keystore.find(&key.info().locator).is_ok());
+/// keystore.destroy(&key.info().locator)?;
+/// assert!(keystore.find(&key.info().locator).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait Keystore: Debug + Send + Sync {
     /// Returns the name this keystore has in the configuration.
     fn name(&self) -> &str;
@@ -91,7 +113,31 @@ pub trait Keystore: Debug + Send + Sync {
         Ok(key)
     }
 
-    /// Lists the private keys of the device that could be ours.
+    /// Finds the one symmetric key at `locator`, which shall be the one of `secret`: what the keyring
+    /// says of it. Against a key that was put in another's place by mistake; a check value of 24 bits
+    /// does not withstand intent.
+    ///
+    /// # Errors
+    /// As [`Keystore::find`]; [`BackendError::Misconfigured`] if the device tells another length or
+    /// check value, or has a private key there.
+    fn find_with_secret(
+        &self,
+        locator: &Locator,
+        secret: &SecretInfo,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let key = self.find(locator)?;
+        if key.info().secret.is_some_and(|told| told.agrees_with(secret)) {
+            return Ok(key);
+        }
+        Err(BackendError::Misconfigured {
+            keystore: self.name().to_owned(),
+            reason: format!(
+                "the key at {locator} is not the one expected: its length or check value is another"
+            ),
+        })
+    }
+
+    /// Lists the private and symmetric keys of the device that could be ours.
     ///
     /// # Errors
     /// A device fault.
@@ -140,6 +186,25 @@ pub trait Keystore: Debug + Send + Sync {
         private: &PrivateJwk,
     ) -> Result<Arc<dyn HardwareKey>, BackendError>;
 
+    /// Puts a known symmetric key into the device, sensitive and not extractable from then on.
+    ///
+    /// What the device then does with it is compared with what the key does here.
+    ///
+    /// # Errors
+    /// As [`Keystore::generate`].
+    fn import_secret(
+        &self,
+        _locator: &Locator,
+        spec: &KeySpec,
+        _secret: &SecretJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        Err(BackendError::Unsupported {
+            keystore: self.name().to_owned(),
+            what: format!("a symmetric key ({})", spec.shape),
+            reason: "the keystore takes none in".to_owned(),
+        })
+    }
+
     /// Destroys the key at `locator`, with its public object where the device has one.
     ///
     /// # Errors
@@ -153,7 +218,24 @@ pub trait Keystore: Debug + Send + Sync {
     fn health(&self) -> Result<(), BackendError>;
 }
 
-/// One private key in a device. What it cannot do answers [`BackendError::Unsupported`].
+/// One private or symmetric key in a device. What it cannot do answers [`BackendError::Unsupported`].
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// use hsm_jose::backend::ToSign;
+///
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let signature = key.sign(SignatureAlgorithm::Es256, ToSign::Message(b"message"))?;
+/// assert_eq!(signature.len(), 64);
+/// assert!(key.sign(SignatureAlgorithm::Ps256, ToSign::Message(b"message")).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait HardwareKey: Debug + Send + Sync {
     /// Returns the name of the keystore that holds the key.
     fn keystore(&self) -> &str;
@@ -169,7 +251,8 @@ pub trait HardwareKey: Debug + Send + Sync {
 
     /// Recovers the content encryption key of a JWE.
     ///
-    /// A key of another length than `enc` needs is a fault of the input too.
+    /// A key of another length than `enc` needs is a fault of the input too. For
+    /// [`CekRequest::Dir`] the key itself is what is returned, to encrypt as well as to decrypt.
     ///
     /// # Errors
     /// [`BackendError::Rejected`] on any fault of the input; else a device fault.
@@ -177,14 +260,48 @@ pub trait HardwareKey: Debug + Send + Sync {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError>;
+    ) -> Result<Box<dyn Cek + '_>, BackendError>;
+
+    /// Wraps a content encryption key under a symmetric key: `A*KW` and `A*GCMKW`.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] or a device fault.
+    fn wrap_cek(&self, alg: KeyManagement, _cek: &HostCek) -> Result<WrappedCek, BackendError> {
+        Err(BackendError::Unsupported {
+            keystore: self.keystore().to_owned(),
+            what: format!("wrapping with {alg}"),
+            reason: "the key is not a symmetric key for it".to_owned(),
+        })
+    }
 
     /// Signs, and answers the form a JWS carries: for ECDSA `r || s`, each left-padded to the
-    /// field's length (RFC 7518 section 3.4); for RSA the modulus length; for Ed25519 64 bytes.
+    /// field's length (RFC 7518 section 3.4); for RSA the modulus length; for Ed25519 64 bytes; for
+    /// HMAC the length of the hash.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`] or a device fault.
     fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError>;
+
+    /// Tells whether `mac` is that of `message` under a symmetric key: `HS*`. It is computed anew and
+    /// compared here, in constant time; the device's own comparison may not be.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] or a device fault; never that a MAC is wrong.
+    fn verify_mac(
+        &self,
+        alg: SignatureAlgorithm,
+        message: &[u8],
+        mac: &[u8],
+    ) -> Result<bool, BackendError> {
+        if !alg.is_symmetric() {
+            return Err(BackendError::Unsupported {
+                keystore: self.keystore().to_owned(),
+                what: format!("verifying {alg}"),
+                reason: "it is verified with the public key, on the host".to_owned(),
+            });
+        }
+        self.sign(alg, ToSign::Message(message)).map(|expected| is_equal(&expected, mac))
+    }
 
     /// Asks the device whether it is alive, through the same road as the key's operations.
     ///
@@ -197,12 +314,40 @@ pub trait HardwareKey: Debug + Send + Sync {
 }
 
 /// A content encryption key: bytes on the host (zeroized), or a handle to an object in the device.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// let cek = key.unwrap_cek(&request, enc)?;
+/// assert!(cek.decrypt(&[0; 12], b"", b"never sealed", &[0; 16]).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub trait Cek: Debug + Send {
     /// Tells where the key is.
     fn placement(&self) -> CekPlacement;
 
-    /// Decrypts and authenticates. `iv` and `tag` have been checked to have the lengths of the
-    /// key's `enc`.
+    /// Encrypts under a fresh IV and consumes the key, so that no fresh key meets two messages.
+    ///
+    /// # Errors
+    /// A device fault; [`BackendError::Unsupported`] after [`MAX_GCM_INVOCATIONS`] of a key that
+    /// stays.
+    fn encrypt(self: Box<Self>, aad: &[u8], plaintext: &[u8]) -> Result<Sealed, BackendError>;
+
+    /// Decrypts and authenticates. `iv` and `tag` may have any length: another than that of the
+    /// key's `enc` is a tag that does not match.
     ///
     /// # Errors
     /// [`BackendError::Rejected`] when the tag does not match.
@@ -216,14 +361,57 @@ pub trait Cek: Debug + Send {
 }
 
 /// Where a content encryption key is while it is used.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekPlacement, CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// assert_eq!(key.unwrap_cek(&request, enc)?.placement(), CekPlacement::Host);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CekPlacement {
     /// In the memory of this process, zeroized after use.
     Host,
+    /// In the device, which it never leaves.
+    Device,
 }
 
 /// How a CEK is to be recovered: RFC 7518 section 4, seen from the recipient.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{CekRequest, KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::jwk::PublicKey;
+/// use hsm_jose::primitives::{concat_kdf, ecdh};
+///
+/// # let keystore = MemoryKeystore::new("test");
+/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
+/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
+/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
+/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
+/// assert_eq!(request.alg(), KeyManagement::EcdhEs);
+/// assert!(key.unwrap_cek(&request, enc).is_ok());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CekRequest<'a> {
@@ -243,19 +431,65 @@ pub enum CekRequest<'a> {
         /// The key wrap and the JWE Encrypted Key; `None` for direct key agreement.
         wrapped: Option<(AesKeyWrap, &'a [u8])>,
     },
+    /// AES key wrap under the shared key (section 4.4).
+    AesKw {
+        /// The key wrap.
+        wrap: AesKeyWrap,
+        /// The JWE Encrypted Key: the CEK and 8 bytes.
+        encrypted_key: &'a [u8],
+    },
+    /// AES in GCM under the shared key (section 4.7).
+    AesGcmKw {
+        /// The length of the shared key, as that of this key wrap.
+        wrap: AesKeyWrap,
+        /// The JWE Encrypted Key: as long as the CEK.
+        encrypted_key: &'a [u8],
+        /// The header parameter `iv`, decoded; 12 bytes in a good token.
+        iv: &'a [u8],
+        /// The header parameter `tag`, decoded; 16 bytes in a good token.
+        tag: &'a [u8],
+    },
+    /// The shared key is the CEK (section 4.5).
+    Dir,
 }
 
 /// What is to be signed.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// use hsm_jose::backend::ToSign;
+/// use hsm_jose::jose::alg::Hash;
+/// use hsm_jose::primitives::digest::digest;
+///
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// let digest = digest(Hash::Sha256, b"message");
+/// assert_eq!(key.sign(SignatureAlgorithm::Es256, ToSign::Digest(&digest))?.len(), 64);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ToSign<'a> {
     /// The whole message; the backend hashes it with the hash of the algorithm.
     Message(&'a [u8]),
-    /// The digest, made with the hash of the algorithm; signed as it is. Not for Ed25519.
+    /// The digest, made with the hash of the algorithm; signed as it is. Not for Ed25519 and HMAC.
     Digest(&'a [u8]),
 }
 
 /// Whether and how a device does an operation.
+///
+/// ```
+/// use hsm_jose::backend::Support;
+///
+/// let support = Support::HostAssisted { mechanism: "CKM_ECDH1_DERIVE", step: "Concat KDF" };
+/// assert!(support.is_available());
+/// assert!(!Support::No { reason: "the token has no RSA".into() }.is_available());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Support {
@@ -279,6 +513,14 @@ pub enum Support {
 }
 
 /// The kind and size of a key.
+///
+/// ```
+/// use hsm_jose::backend::KeyShape;
+/// use hsm_jose::jose::alg::KeyKind;
+///
+/// let shape = KeyShape::Rsa { bits: 3072 };
+/// assert_eq!((shape.kind(), shape.to_string().as_str()), (KeyKind::Rsa, "RSA-3072"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyShape {
@@ -289,9 +531,27 @@ pub enum KeyShape {
     },
     /// A key on a curve.
     Curve(crate::jose::alg::Curve),
+    /// A symmetric key.
+    Oct {
+        /// Length in bits, a multiple of 8.
+        bits: u32,
+    },
 }
 
 /// What a new key shall be.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// assert_eq!(spec.purpose().map(|purpose| purpose == alg.purpose()), Some(true));
+/// assert!(keystore.generate_ephemeral(&KeySpec { algs: vec![], ..spec }).is_err());
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeySpec {
     /// Kind and size.
@@ -301,6 +561,19 @@ pub struct KeySpec {
 }
 
 /// What is known of a key in a device.
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
+///
+/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
+/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
+/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
+/// let key = keystore.generate_ephemeral(&spec)?;
+/// assert!(key.info().public.is_some() && !key.info().exportable);
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeyInfo {
@@ -308,8 +581,10 @@ pub struct KeyInfo {
     pub locator: Locator,
     /// The label the device shows for it, if any.
     pub label: Option<String>,
-    /// Its public half, where the device tells it.
+    /// Its public half, where the device tells it; a symmetric key has none.
     pub public: Option<PublicKey>,
+    /// By what a symmetric key is known; `None` for a private key.
+    pub secret: Option<SecretInfo>,
     /// Guarantees that the device did not prove: each a short phrase with the attribute's name.
     pub unproven: Vec<String>,
     /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
@@ -317,11 +592,20 @@ pub struct KeyInfo {
     /// The attributes that the device tells of it, for `doctor`; empty where they are in the lists
     /// above.
     pub attributes: Vec<String>,
-    /// The device says that the private key can leave it: extractable, or not sensitive.
+    /// The device says that the key can leave it: extractable, or not sensitive.
     pub exportable: bool,
 }
 
 /// What a device says of itself.
+///
+/// ```
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::memory::MemoryKeystore;
+///
+/// let device = MemoryKeystore::new("test").describe()?;
+/// assert!(device.software, "production refuses it");
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DeviceInfo {
@@ -374,15 +658,22 @@ impl<'a> CekRequest<'a> {
             Self::RsaOaep { hash: Hash::Sha384, .. } => KeyManagement::RsaOaep384,
             Self::RsaOaep { hash: Hash::Sha512, .. } => KeyManagement::RsaOaep512,
             Self::EcdhEs { wrapped: None, .. } => KeyManagement::EcdhEs,
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A128Kw, _)), .. } => {
-                KeyManagement::EcdhEsA128Kw
-            }
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A192Kw, _)), .. } => {
-                KeyManagement::EcdhEsA192Kw
-            }
-            Self::EcdhEs { wrapped: Some((AesKeyWrap::A256Kw, _)), .. } => {
-                KeyManagement::EcdhEsA256Kw
-            }
+            Self::EcdhEs { wrapped: Some((wrap, _)), .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::EcdhEsA128Kw,
+                AesKeyWrap::A192Kw => KeyManagement::EcdhEsA192Kw,
+                AesKeyWrap::A256Kw => KeyManagement::EcdhEsA256Kw,
+            },
+            Self::AesKw { wrap, .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::A128Kw,
+                AesKeyWrap::A192Kw => KeyManagement::A192Kw,
+                AesKeyWrap::A256Kw => KeyManagement::A256Kw,
+            },
+            Self::AesGcmKw { wrap, .. } => match wrap {
+                AesKeyWrap::A128Kw => KeyManagement::A128GcmKw,
+                AesKeyWrap::A192Kw => KeyManagement::A192GcmKw,
+                AesKeyWrap::A256Kw => KeyManagement::A256GcmKw,
+            },
+            Self::Dir => KeyManagement::Dir,
         }
     }
 }
@@ -408,6 +699,7 @@ impl KeyShape {
         match self {
             Self::Rsa { .. } => KeyKind::Rsa,
             Self::Curve(curve) => KeyKind::Curve(curve),
+            Self::Oct { bits } => KeyKind::Oct { bits },
         }
     }
 }
@@ -417,6 +709,7 @@ impl std::fmt::Display for KeyShape {
         match self {
             Self::Rsa { bits } => write!(f, "RSA-{bits}"),
             Self::Curve(curve) => f.write_str(curve.name()),
+            Self::Oct { bits } => write!(f, "oct-{bits}"),
         }
     }
 }

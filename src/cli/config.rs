@@ -188,7 +188,7 @@ impl Findings<'_> {
         let shown = path.display();
         match input::read(Some(path), MAX_KEYS) {
             Err(error) => self.add(at, error.to_string()),
-            Ok(bytes) => match JwkSet::parse(&bytes) {
+            Ok(bytes) => match JwkSet::from_any(&bytes) {
                 Err(error) => self.add(at, format!("{shown}: {error}")),
                 Ok(set) if set.keys.is_empty() => {
                     self.add(at, format!("{shown} has no key that this build can use"));

@@ -44,6 +44,7 @@ impl Args {
             "support": key::place(&decrypted.support),
             "cek": match decrypted.cek_placement {
                 CekPlacement::Host => "host memory",
+                CekPlacement::Device => "device",
             },
         });
         let mut report = Report::new("", json);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::key::size_and_check;
 use super::{Report, Setup};
 use crate::doctor::{AlgorithmReport, examine};
 use crate::error::Result;
@@ -28,6 +29,9 @@ impl Args {
         }
         for key in &examined.keys {
             text += &format!("key {} (kid {}) in {}\n", key.name, key.kid, key.keystore);
+            if let Some(secret) = &key.secret {
+                text += &format!("  symmetric: {}\n", size_and_check(secret));
+            }
             text += &algorithms(&key.algorithms);
             if !key.attributes.is_empty() {
                 text += &format!("  {}\n", key.attributes.join(" "));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::value::{Format, jwe_alg, jwe_enc};
 use super::{Report, Setup, input};
-use crate::engine::{self, EncryptOptions, load};
+use crate::engine::{self, EncryptOptions, Engine, load};
 use crate::error::Result;
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::serialization::Serialization;
@@ -15,14 +15,17 @@ use crate::jwe::Recipient;
 /// The largest additional authenticated data, in bytes: it is there to be sent along, as a header is.
 const MAX_AAD: usize = 1024 * 1024;
 
-/// Encrypt to the public keys of one or several recipients
+/// Encrypt to the public keys of one or several recipients, or with a symmetric key
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  hsm-jose encrypt --to partner.jwk message.txt > message.jwe")]
 pub(super) struct Args {
-    /// A public JWK or JWK Set, of which the first fitting key is taken; repeated, each is one
-    /// recipient
-    #[arg(long, value_name = "FILE", required = true)]
+    /// A public key: JWK, PEM or DER, or a certificate; or a JWK Set, of which the first fitting key is
+    /// taken; repeated, each is one recipient
+    #[arg(long, value_name = "FILE", required_unless_present = "key")]
     to: Vec<PathBuf>,
+    /// A symmetric key of the keyring, for whoever shares it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "kid"])]
+    key: Option<String>,
     /// Take the key with this kid
     #[arg(long)]
     kid: Option<String>,
@@ -77,9 +80,17 @@ impl Args {
             aad: &aad,
             serialization: self.serialization(),
         };
-        let policy = load::policy(&setup.config)?;
         let plaintext = input::read_content(self.file.as_deref())?;
-        let jwe = engine::encrypt_to_all(&policy, &recipients, &options, &plaintext)?;
+        let jwe = match &self.key {
+            Some(key) => {
+                let engine = Engine::without_contexts(&setup.config)?;
+                engine.encrypt_with(key, &options, &plaintext)?
+            }
+            None => {
+                let policy = load::policy(&setup.config)?;
+                engine::encrypt_to_all(&policy, &recipients, &options, &plaintext)?
+            }
+        };
         let json = json!({ "jwe": jwe });
         Ok(Report::token(jwe, json))
     }

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::value::key_alg;
 use super::{Report, Setup};
-use crate::backend::Support;
+use crate::backend::{SecretInfo, Support};
+use crate::engine::load;
 use crate::error::{Error, Result};
 use crate::jose::alg::KeyAlgorithm;
+use crate::keyring::KeyVersion;
 use crate::lifecycle::{Entered, KeyRequest, Outcome};
-use crate::policy::Policy;
 
 mod adopt;
 mod destroy;
@@ -36,7 +37,7 @@ struct Named {
     /// An algorithm the key is bound to; one, unless the profile allows more
     #[arg(long, required = true, value_parser = key_alg)]
     alg: Vec<KeyAlgorithm>,
-    /// The key's kid [default: its RFC 7638 thumbprint]
+    /// The key's kid [default: its RFC 7638 thumbprint; random for a symmetric key]
     #[arg(long)]
     kid: Option<String>,
     /// The keystore that holds the key [default: the only one there is]
@@ -72,12 +73,21 @@ impl Named {
     }
 }
 
-/// The report on a key that has entered: its public JWK, and remarks on what it does not guarantee.
+/// The report on a key that has entered: its public JWK, or the size and check value of a symmetric
+/// key, and remarks on what it does not guarantee.
 fn report(entered: &Entered, setup: &Setup) -> Result<Report> {
-    let (Some(jwk), Some(version)) = (entered.jwk(), &entered.version) else {
+    let known = |version: &KeyVersion| match (entered.jwk(), version.secret) {
+        (Some(jwk), _) => Some((Value::Object(jwk.to_members()).to_string(), "jwk", json!(jwk))),
+        (None, Some(secret)) => {
+            Some((format!("{} {}", entered.name, size_and_check(&secret)), "secret", json!(secret)))
+        }
+        (None, None) => None,
+    };
+    let version = entered.version.as_ref();
+    let Some(((text, what, known), version)) = version.and_then(|it| Some((known(it)?, it))) else {
         return Err(Error::Config(format!("key {} has no public half", entered.name)));
     };
-    let json = json!({
+    let mut json = json!({
         "outcome": entered.outcome.name(),
         "name": entered.name,
         "algs": entered.algs,
@@ -87,9 +97,12 @@ fn report(entered: &Entered, setup: &Setup) -> Result<Report> {
         "provenance": version.provenance,
         "unproven": version.unproven,
         "support": support(&entered.support),
-        "jwk": jwk,
     });
-    let mut report = Report::new(Value::Object(jwk.to_members()).to_string(), json);
+    json[what] = known;
+    let mut report = Report::new(text, json);
+    if version.secret.is_some_and(|secret| secret.check_value.is_none()) {
+        report.notes.push("the device neither tells nor computes a check value".into());
+    }
     match entered.outcome {
         Outcome::Completed => {
             report.notes.push(format!("key {} had been interrupted; completed", entered.name));
@@ -99,14 +112,27 @@ fn report(entered: &Entered, setup: &Setup) -> Result<Report> {
         }
         _ => {}
     }
-    let policy = Policy::of(setup.config.policy.profile);
+    let policy = load::widest(&setup.config)?;
     for alg in entered.algs.iter().filter(|alg| !policy.allows(**alg)) {
         let profile = policy.profile.name();
-        report.notes.push(format!("the {profile} profile has no {alg}: nothing here will use it"));
+        report.notes.push(match alg.is_symmetric() {
+            true => {
+                format!("`symmetric` of [policy] does not name {alg}: nothing here will use it")
+            }
+            false => format!("the {profile} profile has no {alg}: nothing here will use it"),
+        });
     }
     report.notes.extend(steps_on_host(&entered.support));
     report.notes.extend(version.unproven.iter().map(|what| format!("not guaranteed: {what}")));
     Ok(report)
+}
+
+/// A symmetric key in words: what there is to tell of it.
+pub(super) fn size_and_check(secret: &SecretInfo) -> String {
+    match secret.check_value {
+        Some(value) => format!("{} bits, check value {value}", secret.bits),
+        None => format!("{} bits, no check value", secret.bits),
+    }
 }
 
 /// The JSON form of how a device does algorithms.

@@ -21,6 +21,7 @@ mod doctor;
 mod encrypt;
 mod input;
 mod inspect;
+mod jwk;
 mod jwks;
 mod key;
 mod open;
@@ -71,6 +72,8 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Jwks(jwks::Args),
+    #[command(subcommand)]
+    Jwk(jwk::Command),
     Encrypt(encrypt::Args),
     Decrypt(decrypt::Args),
     Sign(sign::Args),
@@ -108,6 +111,7 @@ fn execute(cli: &Cli) -> Result<Report> {
     match &cli.command {
         Command::Key(command) => command.run(&setup()?),
         Command::Jwks(args) => args.run(&setup()?),
+        Command::Jwk(command) => command.run(),
         Command::Encrypt(args) => args.run(&setup()?),
         Command::Decrypt(args) => args.run(&setup()?),
         Command::Sign(args) => args.run(&setup()?),

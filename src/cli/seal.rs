@@ -16,7 +16,7 @@ pub(super) struct Args {
     /// The context: what the token is
     #[arg(long, value_name = "NAME")]
     context: String,
-    /// A registered recipient, or a file with its JWK or JWK Set
+    /// A registered recipient, or a file with its key: JWK, JWK Set, PEM or DER
     #[arg(long, value_name = "WHO")]
     to: String,
     /// The claims, a JSON object [default: stdin]

@@ -1,8 +1,11 @@
 //! Values of arguments.
 
+use std::time::SystemTime;
+
 use clap::ValueEnum;
 
 use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::jose::jwk::ThumbprintHash;
 use crate::jose::serialization::Serialization;
 
 /// How a JWE or JWS is written.
@@ -49,6 +52,15 @@ pub(super) fn jws_alg(name: &str) -> Result<SignatureAlgorithm, String> {
 
 pub(super) fn curve(name: &str) -> Result<Curve, String> {
     one_of(Curve::from_name(name), Curve::ALL.iter().map(|curve| curve.name()))
+}
+
+pub(super) fn thumbprint_hash(name: &str) -> Result<ThumbprintHash, String> {
+    one_of(ThumbprintHash::from_name(name), ThumbprintHash::ALL.iter().map(|hash| hash.name()))
+}
+
+/// A time in UTC, as RFC 3339 writes it.
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text).map_err(|_| "a time is 2026-11-25T12:00:00Z".to_owned())
 }
 
 fn one_of<T>(value: Option<T>, names: impl Iterator<Item = &'static str>) -> Result<T, String> {

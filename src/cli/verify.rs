@@ -6,22 +6,26 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Report, Setup, input};
-use crate::engine::load;
+use crate::engine::{Engine, load};
 use crate::error::{Error, Result};
 use crate::jose::base64url;
 use crate::jws::{Jws, Require, TrustedKeys, VerifiedSignature};
 
-/// Verify a JWS and write its payload
+/// Verify a JWS, or with --key the MAC of one, and write its payload
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hsm-jose verify --keys issuer-jwks.json payload.jws
+  hsm-jose verify --key shared-mac payload.jws
   hsm-jose verify --keys jwks.json --require all-of:https://a.example,https://b.example payload.jws
   hsm-jose verify --keys jwks.json --detached large.bin large.jws")]
 pub(super) struct Args {
-    /// The JWK or JWK Set of those whose signatures are accepted
-    #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    /// The keys of those whose signatures are accepted: JWK, JWK Set, PEM or DER
+    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    keys: Option<PathBuf>,
+    /// The symmetric key of the keyring whose MAC (HS256, HS384, HS512) is accepted
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["keys", "require"])]
+    key: Option<String>,
     /// Which signatures must verify, where there are several: all, any, all-of:ISS,... or
     /// any-of:ISS,...; issuers are the "iss" members of the keys
     #[arg(long, value_name = "RULE", value_parser = rule)]
@@ -47,10 +51,13 @@ type Taken = (Option<Zeroizing<Vec<u8>>>, Vec<VerifiedSignature>);
 
 impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
-        let policy = load::policy(&setup.config)?;
         let token = input::read_token(self.file.as_deref())?;
+        let Some(keys) = &self.keys else {
+            return self.authenticate(setup, &token);
+        };
+        let policy = load::policy(&setup.config)?;
         let jws = Jws::parse(&token, &policy.jws)?;
-        let keys = TrustedKeys::new(load::read_jwks(&self.keys)?, &policy);
+        let keys = TrustedKeys::new(load::read_jwks(keys)?, &policy);
         let count = jws.count();
         let rule = match &self.require {
             Some(rule) => rule,
@@ -72,6 +79,32 @@ impl Args {
             }
         };
         Ok(report(payload, &signatures, count))
+    }
+
+    fn authenticate(&self, setup: &Setup, token: &[u8]) -> Result<Report> {
+        let key = self.key.as_deref().unwrap_or_default(); // invariant: there where --keys is not
+        let engine = Engine::without_contexts(&setup.config)?;
+        let (payload, header, alg) = match &self.detached {
+            Some(path) => {
+                let payload = input::read_content(Some(path))?;
+                let done = engine.authenticate_detached(token, &payload, key)?;
+                (payload, done.header().members().clone(), done.alg())
+            }
+            None => {
+                let done = engine.authenticate(token, key)?;
+                let (header, alg) = (done.header().members().clone(), done.alg());
+                (Zeroizing::new(done.into_inner().into_bytes()), header, alg)
+            }
+        };
+        let json = json!({
+            "payload": base64url::encode(&payload),
+            "header": header,
+            "alg": alg,
+            "name": key,
+        });
+        let mut report = Report::new("", json);
+        report.text = payload;
+        Ok(report)
     }
 }
 

@@ -191,6 +191,7 @@ fn policy(
     let Some(settings) = settings else {
         return Ok(PolicyConfig {
             profile: Profile::default(),
+            symmetric: Vec::new(),
             jwe_alg: None,
             jwe_enc: None,
             jws_alg: None,
@@ -220,8 +221,16 @@ fn policy(
             format!("crit: nobody here checks the value of {name:?}; known are {known}"),
         ));
     }
+    if let Some(list) = &settings.symmetric
+        && let Some(alg) = list.get_ref().iter().find(|alg| !alg.is_symmetric())
+    {
+        let what = format!("{alg} is not an algorithm of symmetric keys");
+        return Err(source.error(list.span(), what));
+    }
+    let symmetric = source.optional_list(settings.symmetric, "symmetric")?;
     Ok(PolicyConfig {
         profile: settings.profile.map(Spanned::into_inner).unwrap_or_default(),
+        symmetric: symmetric.unwrap_or_default(),
         jwe_alg: source.optional_list(settings.jwe_alg, "jwe_alg")?,
         jwe_enc: source.optional_list(settings.jwe_enc, "jwe_enc")?,
         jws_alg: source.optional_list(settings.jws_alg, "jws_alg")?,

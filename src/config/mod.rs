@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::policy::FailureBudget;
 use crate::secret::PinSource;
 
@@ -230,6 +230,8 @@ pub struct TpmSettings {
 pub struct PolicyConfig {
     /// The named profile.
     pub profile: Profile,
+    /// Algorithms of symmetric keys that are allowed beside the profile's.
+    pub symmetric: Vec<KeyAlgorithm>,
     /// Narrows the JWE algs of the profile.
     pub jwe_alg: Option<Vec<KeyManagement>>,
     /// Narrows the JWE encs of the profile.

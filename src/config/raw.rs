@@ -9,7 +9,7 @@ use toml::Spanned;
 
 pub(super) use super::pin::PinMember;
 use super::{Nesting, Profile};
-use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 
 type Named<T> = BTreeMap<Spanned<String>, Spanned<T>>;
 
@@ -79,6 +79,7 @@ pub(super) struct Keyring {
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
     pub(super) profile: Option<Spanned<Profile>>,
+    pub(super) symmetric: Option<Spanned<Vec<KeyAlgorithm>>>,
     pub(super) jwe_alg: Option<Spanned<Vec<KeyManagement>>>,
     pub(super) jwe_enc: Option<Spanned<Vec<ContentEncryption>>>,
     pub(super) jws_alg: Option<Spanned<Vec<SignatureAlgorithm>>>,

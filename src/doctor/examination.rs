@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{AlgorithmReport, Finding, KeyReport, KeystoreReport, Report, Severity};
 use crate::backend::{BackendError, KeyShape, Keystore, Support};
 use crate::error::Error;
+use crate::jose::alg::KeyManagementMode as Mode;
 use crate::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::keyring::{KeyRef, Keyring};
 use crate::lifecycle::orphans;
@@ -161,10 +162,12 @@ impl Report {
     pub(super) fn key(&mut self, found: KeyRef<'_>, keystore: &dyn Keystore) {
         let (name, version) = (&found.key.name, found.version);
         let public = version.public.as_ref().map(|jwk| &jwk.key);
-        let key = match public.map_or_else(
-            || keystore.find(&version.locator),
-            |public| keystore.find_with_public(&version.locator, public),
-        ) {
+        let key = match (public, &version.secret) {
+            (Some(public), _) => keystore.find_with_public(&version.locator, public),
+            (None, Some(secret)) => keystore.find_with_secret(&version.locator, secret),
+            (None, None) => keystore.find(&version.locator),
+        };
+        let key = match key {
             Ok(key) => key,
             Err(error) => return self.not_found(name, &error),
         };
@@ -177,7 +180,9 @@ impl Report {
                     self.find(Severity::Error, "key-unusable", name, what, fix);
                 }
                 Ok(support) => {
-                    let kind = public.map(|key| KeyShape::of(key).to_string()).unwrap_or_default();
+                    let shape = public.map(KeyShape::of);
+                    let shape = shape.or_else(|| version.secret.map(|secret| secret.shape()));
+                    let kind = shape.map(|shape| shape.to_string()).unwrap_or_default();
                     algorithms.push(AlgorithmReport::new(*alg, kind, support));
                 }
                 Err(error) => {
@@ -195,6 +200,7 @@ impl Report {
             name: name.clone(),
             kid: found.kid.to_owned(),
             keystore: version.keystore.clone(),
+            secret: version.secret,
             algorithms,
             attributes: key.info().attributes.clone(),
             unproven: key.info().unproven.clone(),
@@ -222,14 +228,27 @@ fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
     let unwrap = KeyManagement::ALL.iter().flat_map(|alg| {
         let curves = Curve::ALL.iter().filter(|curve| alg.is_ecdh() && curve.agrees());
         let shapes = curves.map(|curve| KeyShape::Curve(*curve));
-        let rsa = (!alg.is_ecdh()).then_some(RSA);
-        shapes.chain(rsa).map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
+        let other = match alg.mode() {
+            Mode::KeyEncryption(_) => Some(RSA),
+            Mode::KeyWrapping(wrap) | Mode::GcmKeyWrapping(wrap) => Some(oct(wrap.key_len())),
+            Mode::DirectEncryption => Some(oct(32)),
+            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => None,
+        };
+        shapes.chain(other).map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
     });
     // One of the two names of Ed25519 is enough.
     let names = SignatureAlgorithm::ALL.iter().filter(|alg| **alg != SignatureAlgorithm::Ed25519);
     let sign = names.map(|alg| {
-        let shape = alg.curve().map_or(RSA, KeyShape::Curve);
+        let shape = match (alg.curve(), alg.hash()) {
+            (Some(curve), _) => KeyShape::Curve(curve),
+            (None, Some(hash)) if alg.is_symmetric() => oct(hash.len()),
+            _ => RSA,
+        };
         (KeyAlgorithm::Sign(*alg), shape)
     });
     unwrap.chain(sign)
+}
+
+const fn oct(bytes: usize) -> KeyShape {
+    KeyShape::Oct { bits: 8 * bytes as u32 }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::backend::{CekPlacement, KeyShape, Support};
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement, Purpose};
 use crate::jose::header::Header;
 use crate::jose::serialization::Serialization;
 use crate::jwe::{self, EphemeralKey, JweBuilder, JweToken, Recipient};
@@ -13,6 +13,34 @@ use crate::policy::{AllowList, Policy};
 use crate::secret::Plaintext;
 
 /// What an encryption shall be; what is left out is chosen by policy.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let recipient = hsm_jose::jwe::Recipient::new(jwk.clone())?;
+/// use hsm_jose::engine::{EncryptOptions, encrypt};
+/// use hsm_jose::jose::serialization::Serialization;
+///
+/// let options = EncryptOptions {
+///     serialization: Serialization::Flattened,
+///     aad: b"in the clear",
+///     ..EncryptOptions::default()
+/// };
+/// let token = encrypt(&policy, &[recipient], &options, b"content")?;
+/// assert!(token.starts_with('{'));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EncryptOptions<'a> {
     /// The `alg`, which must be allowed.
@@ -34,6 +62,37 @@ pub struct EncryptOptions<'a> {
 }
 
 /// A decrypted content, and where its key was recovered.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::keystores::Keystores;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = Arc::new(MemoryKeystore::new("test"));
+/// # let key = KeyRequest {
+/// #     name: "partner-enc".into(),
+/// #     algs: vec![KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)],
+/// #     kid: None,
+/// #     profile: Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let jwk = generate(&file, &*keystore, &request)?.jwk().unwrap();
+/// # let keyring = file.read()?;
+/// # let keystores = Keystores::opened(vec![keystore], false)?;
+/// use hsm_jose::engine::{EncryptOptions, Engine};
+/// use hsm_jose::jwe::Recipient;
+///
+/// let engine = Engine::new(Policy::of(Profile::Strict), Vec::new(), &keyring, keystores)?;
+/// let token = engine.encrypt(&[Recipient::new(jwk)?], &EncryptOptions::default(), b"content")?;
+/// let decrypted = engine.decrypt(token.as_bytes(), None)?;
+/// assert_eq!((decrypted.key.as_str(), decrypted.keystore.as_str()), ("partner-enc", "test"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DecryptedContent {
     /// The content.
@@ -108,6 +167,46 @@ impl Engine {
         plaintext: &[u8],
     ) -> Result<String> {
         encrypt_to_all(&self.policy, recipients, options, plaintext)
+    }
+
+    /// Encrypts with the active version of the symmetric key called `key`, for whoever shares it.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotFound`]; [`Error::Usage`] for a key that is not symmetric, or not for the `alg`;
+    /// [`Error::Policy`]: nothing that is allowed fits; or a device fault.
+    pub fn encrypt_with(
+        &self,
+        key: &str,
+        options: &EncryptOptions<'_>,
+        plaintext: &[u8],
+    ) -> Result<String> {
+        let key = self.keys.active(key, Purpose::Decrypt)?;
+        let own = key.entry.algs.iter().find_map(|alg| match alg {
+            KeyAlgorithm::Unwrap(alg) if alg.is_symmetric() => Some(*alg),
+            _ => None,
+        });
+        let alg = own.filter(|own| options.alg.is_none_or(|alg| alg == *own)).ok_or_else(|| {
+            let what = options.alg.map_or("encryption here", KeyManagement::name);
+            let what = format!("key {} is not for {what}", key.name());
+            Error::Usage(format!("{what}; to a public key, encrypt without any key of ours"))
+        })?;
+        if !self.policy.jwe.algs.contains(alg) {
+            return Err(Error::Policy(format!(
+                "key {} is for {alg}, which policy does not allow: `symmetric` of [policy] names \
+                 what it does",
+                key.name()
+            )));
+        }
+        let encs = encs(&self.policy, options)?;
+        // The key of `dir` is that of the enc.
+        let fits = |enc: &ContentEncryption| {
+            !alg.is_direct() || key.kind == KeyKind::Oct { bits: 8 * enc.key_len() as u32 }
+        };
+        let enc = encs.iter().find(fits).ok_or_else(|| {
+            Error::Policy(format!("key {} ({}) fits none of: {encs}", key.name(), key.kind))
+        })?;
+        let jwe = JweBuilder::new(enc).with(self.keys.handle(key)?, Some(&key.kid), alg);
+        described(jwe, options).encrypt(options.serialization, plaintext)
     }
 
     /// Decrypts a JWE in any serialization with the key that its `kid` names, or, if it names
@@ -194,7 +293,7 @@ pub fn encrypt_to_all(
     options: &EncryptOptions<'_>,
     plaintext: &[u8],
 ) -> Result<String> {
-    let EncryptOptions { alg, enc, typ, cty, apu, apv, aad, serialization } = *options;
+    let EncryptOptions { alg, serialization, .. } = *options;
     let as_list = alg.map(|alg| [alg]);
     let algs = policy.jwe.algs.narrowed(as_list.as_ref().map(|algs| &algs[..]), "alg");
     let mut algs = algs.map_err(refused)?;
@@ -203,21 +302,32 @@ pub fn encrypt_to_all(
         let several = algs.iter().filter(|alg| !alg.is_direct());
         algs = AllowList::new(several).map_err(refused)?;
     }
-    let as_list = enc.map(|enc| [enc]);
-    let encs =
-        policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)?;
-    let enc = encs.iter().next().ok_or_else(|| Error::Config("no enc is allowed".into()))?;
-    let mut jwe = JweBuilder::new(enc).parties(apu, apv).aad(aad);
+    let enc = encs(policy, options)?.iter().next();
+    let enc = enc.ok_or_else(|| Error::Config("no enc is allowed".into()))?;
+    let mut jwe = JweBuilder::new(enc);
     for keys in recipients {
         let (recipient, alg) = jwe::choose(keys, &algs, policy)?;
         jwe = jwe.to(recipient, alg);
     }
+    described(jwe, options).encrypt(serialization, plaintext)
+}
+
+/// The encs that policy and the caller leave, in order of preference.
+fn encs(policy: &Policy, options: &EncryptOptions<'_>) -> Result<AllowList<ContentEncryption>> {
+    let as_list = options.enc.map(|enc| [enc]);
+    policy.jwe.encs.narrowed(as_list.as_ref().map(|encs| &encs[..]), "enc").map_err(refused)
+}
+
+/// Adds what the caller says of the token.
+fn described<'a>(jwe: JweBuilder<'a>, options: &EncryptOptions<'a>) -> JweBuilder<'a> {
+    let EncryptOptions { typ, cty, apu, apv, aad, .. } = *options;
+    let mut jwe = jwe.parties(apu, apv).aad(aad);
     for (name, value) in [("typ", typ), ("cty", cty)] {
         if let Some(value) = value {
             jwe = jwe.protected(name, value);
         }
     }
-    jwe.encrypt(serialization, plaintext)
+    jwe
 }
 
 fn refused(error: Error) -> Error {

@@ -8,10 +8,17 @@ use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose, SignatureAlgorithm};
 use crate::jws::{self, Jws, JwsForm, JwsParameters, Require, Signer, TrustedKeys};
-use crate::jws::{Verified, VerifiedJws};
+use crate::jws::{Authenticated, Verified, VerifiedJws};
 use crate::secret::Plaintext;
 
 /// What a signature shall be; what is left out is chosen by the key and policy.
+///
+/// ```
+/// use hsm_jose::engine::SignOptions;
+///
+/// let options = SignOptions { typ: Some("JOSE"), detached: true, ..SignOptions::default() };
+/// assert!(options.alg.is_none(), "the key and policy choose");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SignOptions<'a> {
     /// The `alg`, one of the key's own.
@@ -101,6 +108,43 @@ impl Engine {
         require: &Require<'_>,
     ) -> Result<VerifiedJws<Plaintext>> {
         Jws::parse(token, &self.policy.jws)?.verify(keys, require)
+    }
+
+    /// Verifies the MAC of a JWS (`HS*`) with the active version of the symmetric key called `key`, in
+    /// its device.
+    ///
+    /// # Errors
+    /// As [`Jws::parse`] and [`Jws::authenticate`]; [`Error::KeyNotFound`]; [`Error::Usage`] for a key
+    /// of another purpose.
+    pub fn authenticate(&self, token: &[u8], key: &str) -> Result<Authenticated<Plaintext>> {
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        let key = self.mac_key(&jws, key)?;
+        jws.authenticate(self.keys.handle(key)?, Some(&key.kid))
+    }
+
+    /// As [`Engine::authenticate`], of a JWS without payload over `payload`.
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate`] and [`Jws::authenticate_detached`].
+    pub fn authenticate_detached(
+        &self,
+        token: &[u8],
+        payload: &[u8],
+        key: &str,
+    ) -> Result<Authenticated<()>> {
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        let key = self.mac_key(&jws, key)?;
+        jws.authenticate_detached(payload, self.keys.handle(key)?, Some(&key.kid))
+    }
+
+    /// The active version of a symmetric key that is bound to the `alg` of a JWS.
+    fn mac_key(&self, jws: &Jws<'_>, name: &str) -> Result<&ServedKey> {
+        let alg = jws.only_alg()?;
+        let key = self.keys.active(name, Purpose::Sign)?;
+        match alg.is_symmetric() && key.entry.algs.contains(&KeyAlgorithm::Sign(alg)) {
+            true => Ok(key),
+            false => Err(Error::Policy(format!("key {name} does not verify {alg}"))),
+        }
     }
 
     /// What policy would not take is not made.

@@ -25,7 +25,7 @@ pub const DEFAULT_SKEW: u64 = 60;
 /// claims, signed and encrypted, stays under a tenth of it.
 pub const DEFAULT_CONTEXT_TOKEN_LEN: usize = 256 * 1024;
 
-/// The largest JWK or JWK Set file that is read, in bytes.
+/// The largest file of keys that is read, in bytes.
 pub const MAX_JWKS_LEN: u64 = 1024 * 1024;
 
 /// A registered recipient: its keys, and the name it wants in `aud`.
@@ -80,11 +80,13 @@ impl Engine {
 /// [`Error::Config`]: a list that is empty, or wider than the profile.
 pub fn policy(config: &Config) -> Result<Policy> {
     let narrowing = &config.policy;
-    let mut policy = Policy::of(narrowing.profile).narrowed(
+    let narrowed = widest(config)?.narrowed(
         narrowing.jwe_alg.as_deref(),
         narrowing.jwe_enc.as_deref(),
         narrowing.jws_alg.as_deref(),
-    )?;
+    );
+    // What is named stays, whether or not the lists name it too.
+    let mut policy = narrowed?.with_symmetric(&narrowing.symmetric)?;
     policy.failure_budget = narrowing.failure_budget.or(policy.failure_budget);
     let mut critical = CriticalExtensions::default();
     for name in narrowing.crit.iter().flatten() {
@@ -93,6 +95,14 @@ pub fn policy(config: &Config) -> Result<Policy> {
         critical = critical.with(extension)?;
     }
     Ok(policy.extended(critical, narrowing.unencoded))
+}
+
+/// Returns what contexts may name: the profile and the symmetric algorithms of the configuration.
+///
+/// # Errors
+/// [`Error::Config`]: an algorithm that is not symmetric.
+pub(crate) fn widest(config: &Config) -> Result<Policy> {
+    Policy::of(config.policy.profile).with_symmetric(&config.policy.symmetric)
 }
 
 /// Returns the contexts, with their trust files read.
@@ -164,10 +174,10 @@ pub fn recipients(set: JwkSet, kid: Option<&str>) -> Result<Vec<Recipient>> {
     }
 }
 
-/// Reads a JWK or JWK Set file.
+/// Reads the keys of a file in any form that [`JwkSet::from_any`] takes: JWK, JWK Set, PEM, DER.
 ///
 /// # Errors
-/// [`Error::Usage`] naming the file, if it cannot be read or is neither.
+/// [`Error::Usage`] naming the file, if it cannot be read or is none of them.
 pub fn read_jwks(path: &Path) -> Result<JwkSet> {
     let unreadable = |error| Error::Usage(format!("cannot read {}: {error}", path.display()));
     let mut json = Vec::new();
@@ -176,7 +186,7 @@ pub fn read_jwks(path: &Path) -> Result<JwkSet> {
     if json.len() as u64 > MAX_JWKS_LEN {
         return Err(Error::Usage(format!("{}: over {MAX_JWKS_LEN} bytes", path.display())));
     }
-    JwkSet::parse(&json).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
+    JwkSet::from_any(&json).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
 }
 
 fn unknown_recipient(who: &str) -> Error {
@@ -185,7 +195,7 @@ fn unknown_recipient(who: &str) -> Error {
 
 /// Returns one context, with its trust file read.
 pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> Result<Context> {
-    let profile = &Policy::of(config.policy.profile);
+    let profile = &widest(config)?;
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
     match settings.cty.as_deref() {
@@ -216,7 +226,17 @@ pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> 
     })
 }
 
+/// Refuses what a context could name and would have no key for.
+fn refuse_symmetric<T: std::fmt::Display>(alg: Option<T>, what: &str, why: &str) -> Result<()> {
+    match alg {
+        Some(alg) => Err(Error::Config(format!("{what}: {alg} is for symmetric keys, and {why}"))),
+        None => Ok(()),
+    }
+}
+
 fn sealing(nesting: Nesting, settings: &SealConfig, profile: &Policy) -> Result<SealRules> {
+    let shared = settings.encrypt.iter().find(|alg| alg.is_symmetric());
+    refuse_symmetric(shared, "seal.encrypt", "a recipient is registered with public keys")?;
     let is_encrypted = nesting.is_encrypted();
     Ok(SealRules {
         issuer: settings.issuer.clone(),
@@ -242,14 +262,25 @@ fn opening(
 ) -> Result<OpenRules> {
     let jwe = || -> Result<JweRules> {
         let mut rules = profile.jwe.clone();
-        rules.algs = rules.algs.narrowed(settings.encrypt.as_deref(), "open.encrypt")?;
+        // A context takes algorithms of symmetric keys only where it names them itself.
+        rules.algs = match &settings.encrypt {
+            Some(algs) => rules.algs.narrowed(Some(algs), "open.encrypt")?,
+            None => Policy::of(profile.profile).jwe.algs,
+        };
         rules.encs = rules.encs.narrowed(settings.content.as_deref(), "open.content")?;
         rules.limits.max_token_len = max_token_len;
         Ok(rules)
     };
     let jws = || -> Result<JwsRules> {
         let mut rules = profile.jws.clone();
-        rules.algs = rules.algs.narrowed(settings.sign.as_deref(), "open.sign")?;
+        rules.algs = match &settings.sign {
+            Some(algs) => {
+                let macs = algs.iter().copied().find(|alg| alg.is_symmetric());
+                refuse_symmetric(macs, "open.sign", "a trust file has public keys only")?;
+                rules.algs.narrowed(Some(algs), "open.sign")?
+            }
+            None => Policy::of(profile.profile).jws.algs,
+        };
         // RFC 7797 section 7: not in a JWT.
         rules.unencoded = false;
         rules.limits.max_token_len = max_token_len;

@@ -29,6 +29,36 @@ use served::{KeysFor, ServedKeys};
 /// Sync, and to be shared: one engine serves any number of threads, with as many device sessions as
 /// its keystores allow. Calls block until the device has answered; from async code, wrap them in the
 /// runtime's `spawn_blocking`.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::keyring::KeyringFile;
+/// # use hsm_jose::keystores::Keystores;
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = Arc::new(MemoryKeystore::new("test"));
+/// # let key = KeyRequest {
+/// #     name: "partner-enc".into(),
+/// #     algs: vec![KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw)],
+/// #     kid: None,
+/// #     profile: Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # let jwk = generate(&file, &*keystore, &request)?.jwk().unwrap();
+/// # let keyring = file.read()?;
+/// # let keystores = Keystores::opened(vec![keystore], false)?;
+/// use hsm_jose::engine::{EncryptOptions, Engine};
+/// use hsm_jose::jwe::Recipient;
+///
+/// let engine = Engine::new(Policy::of(Profile::Strict), Vec::new(), &keyring, keystores)?;
+/// let token = engine.encrypt(&[Recipient::new(jwk)?], &EncryptOptions::default(), b"content")?;
+/// assert_eq!(engine.decrypt(token.as_bytes(), None)?.plaintext.as_bytes(), b"content");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,

@@ -36,7 +36,7 @@ pub(crate) struct ServedKey {
     pub(crate) entry: KeyEntry,
     pub(crate) kid: String,
     version: KeyVersion,
-    kind: KeyKind,
+    pub(crate) kind: KeyKind,
     handle: OnceLock<Arc<dyn HardwareKey>>,
 }
 
@@ -258,7 +258,7 @@ impl OuterKeys for KeysFor<'_> {
 impl ServedKey {
     fn of(found: KeyRef<'_>) -> Option<Self> {
         let KeyRef { key, version, kid } = found;
-        let kind = version.public.as_ref()?.key.kind();
+        let kind = version.kind()?;
         version.state.serves().then(|| Self {
             entry: key.clone(),
             kid: kid.to_owned(),

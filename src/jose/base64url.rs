@@ -4,6 +4,14 @@ use base64_simd::URL_SAFE_NO_PAD;
 
 /// The text is not strict base64url: padding, another alphabet, an impossible length, or bits set
 /// that carry nothing.
+///
+/// ```
+/// use hsm_jose::jose::base64url::{self, Base64UrlError};
+///
+/// assert_eq!(base64url::decode(b"AQ"), Ok(vec![1]));
+/// // The last character has bits that carry nothing:
+/// assert_eq!(base64url::decode(b"AR"), Err(Base64UrlError));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not strict base64url")]
 pub struct Base64UrlError;

@@ -18,12 +18,35 @@ pub const MAX_PARTY_INFO_LEN: usize = 1024;
 
 /// A header: a JSON object without duplicate members. Which part of a token's header it is, or
 /// whether it is their union, is said where one is given out.
+///
+/// ```
+/// use hsm_jose::jose::base64url;
+/// use hsm_jose::jose::header::Header;
+///
+/// let header = Header::parse(&base64url::encode(br#"{"alg":"ES256","kid":"1"}"#))?;
+/// assert_eq!((header.alg(), header.kid()), ("ES256", Some("1")));
+/// assert!(Header::parse(&base64url::encode(br#"{"alg":"ES256","alg":"none"}"#)).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     members: Map<String, Value>,
 }
 
 /// The members that key agreement adds to a JWE header (RFC 7518 section 4.6.1).
+///
+/// ```
+/// use hsm_jose::jose::base64url;
+/// use hsm_jose::jose::header::Header;
+///
+/// // RFC 7518 appendix C.
+/// let json = br#"{"alg":"ECDH-ES","enc":"A128GCM","apu":"QWxpY2U","apv":"Qm9i",
+///     "epk":{"kty":"EC","crv":"P-256","x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
+///     "y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps"}}"#;
+/// let agreement = Header::parse(&base64url::encode(json))?.agreement()?;
+/// assert_eq!((&agreement.apu[..], &agreement.apv[..]), (&b"Alice"[..], &b"Bob"[..]));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// `epk`: the sender's ephemeral key. Not yet checked to lie on its curve.
@@ -201,6 +224,19 @@ impl Header {
         Ok(Agreement { epk, apu: self.party_info("apu")?, apv: self.party_info("apv")? })
     }
 
+    /// Reads `iv` and `tag` of AES in GCM as a key wrap (RFC 7518 section 4.7.1), decoded. Their lengths
+    /// are not looked at: another than 12 and 16 bytes is a fault of the encrypted key like any other.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: one is missing or not strict base64url.
+    pub fn gcm_key_wrap(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let octets = |name| {
+            let text = self.text(name).ok_or_else(|| bad(format!("{name} is missing")))?;
+            base64url::decode(text.as_bytes()).map_err(|error| bad(format!("{name} is {error}")))
+        };
+        Ok((octets("iv")?, octets("tag")?))
+    }
+
     fn party_info(&self, name: &str) -> Result<Vec<u8>> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let info = base64url::decode(text.as_bytes())
@@ -216,7 +252,7 @@ impl Header {
     }
 
     fn check_types(&self) -> Result<()> {
-        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv"] {
+        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv", "iv", "tag"] {
             if self.members.get(name).is_some_and(|value| !value.is_string()) {
                 return Err(bad(format!("{name} is not a string")));
             }

@@ -9,6 +9,15 @@ use super::serialization::{Jwe, JwsParts, Kind, MAX_TOKEN_LEN, Serialization, de
 use crate::error::Result;
 
 /// A token as anyone can see it. Nothing in it has been verified.
+///
+/// ```
+/// use hsm_jose::jose::inspect::inspect;
+///
+/// let seen = inspect(b"eyJhbGciOiJFUzI1NiJ9.e30.AAAA")?;
+/// assert_eq!((seen.kind, seen.serialization), ("JWS", "compact"));
+/// assert_eq!(seen.header["alg"], "ES256");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// `JWE` or `JWS`.
@@ -34,6 +43,19 @@ pub struct Inspection {
 }
 
 /// What a JWE has for one recipient.
+///
+/// ```
+/// use hsm_jose::jose::inspect::inspect;
+///
+/// let token = br#"{"protected":"eyJlbmMiOiJBMTI4R0NNIn0","recipients":[
+///     {"header":{"alg":"A128KW"},"encrypted_key":"AAAA"},
+///     {"header":{"alg":"A256KW"},"encrypted_key":"AAAA"}
+/// ],"iv":"AAAA","ciphertext":"AA","tag":"AAAA"}"#;
+/// let seen = inspect(token)?;
+/// let recipients = serde_json::to_value(&seen).unwrap()["recipients"].clone();
+/// assert_eq!(recipients.as_array().map(Vec::len), Some(2));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedRecipient {
     /// Its own header, which is not protected; empty if there is none.
@@ -43,6 +65,19 @@ pub struct InspectedRecipient {
 }
 
 /// One signature of a JWS.
+///
+/// ```
+/// use hsm_jose::jose::inspect::inspect;
+///
+/// let token = br#"{"payload":"e30","signatures":[
+///     {"protected":"eyJhbGciOiJFUzI1NiJ9","signature":"AAAA"},
+///     {"protected":"eyJhbGciOiJFUzI1NiJ9","signature":"BBBB"}
+/// ]}"#;
+/// let seen = inspect(token)?;
+/// let signatures = serde_json::to_value(&seen).unwrap()["signatures"].clone();
+/// assert_eq!(signatures.as_array().map(Vec::len), Some(2));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedSignature {
     /// Its protected header; empty if there is none.

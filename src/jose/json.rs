@@ -5,20 +5,39 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use zeroize::Zeroize;
+
+use crate::secret::Wiped;
 
 /// How deep objects and arrays may nest in a token's header or claims. Real claims (verified
 /// claims of OpenID Connect for Identity Assurance) stay under 12.
 pub const MAX_DEPTH: usize = 32;
 
+/// How many values a token, its header or its claims may have, counted at every level. A value of two
+/// characters takes hundreds of bytes once it is parsed: this keeps what a parser allocates in
+/// proportion to the text. A JWE to a thousand recipients, and a set of as many keys, have under
+/// 16,000.
+pub const MAX_VALUES: usize = 65_536;
+
 /// Parses one JSON object.
 ///
 /// # Errors
 /// Says what is wrong, without quoting the text: duplicate members (RFC 7515 section 4), nesting
-/// over [`MAX_DEPTH`], another value than an object, or no JSON at all.
+/// over [`MAX_DEPTH`], more than [`MAX_VALUES`] values, another value than an object, or no JSON at
+/// all.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    parse_within(text, Room::new(usize::MAX, MAX_VALUES))
+}
+
+/// Parses one JSON object that nobody else has written, of any number of values.
+///
+/// # Errors
+/// As [`parse_object`].
+pub(crate) fn parse_own_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    parse_within(text, Room::new(usize::MAX, usize::MAX))
+}
+
+fn parse_within(text: &[u8], room: Room) -> Result<Map<String, Value>, JsonError> {
     let text = std::str::from_utf8(text).map_err(|_| JsonError("not UTF-8".into()))?;
-    let room = Cell::new(usize::MAX);
     match parse_with(text, Strict { depth: MAX_DEPTH, room: &room })? {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError("not a JSON object".into())),
@@ -49,7 +68,7 @@ impl Drop for SecretMembers {
 /// Overwrites every string of a value.
 fn clear(value: &mut Value) {
     match value {
-        Value::String(text) => text.zeroize(),
+        Value::String(text) => drop(Wiped::new(std::mem::take(text).into_bytes())),
         Value::Array(values) => values.iter_mut().for_each(clear),
         Value::Object(members) => members.values_mut().for_each(clear),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -74,6 +93,13 @@ pub(crate) fn escaped(message: &str) -> String {
 }
 
 /// What is wrong with a JSON text.
+///
+/// ```
+/// use hsm_jose::jose::json::parse_object;
+///
+/// let error = parse_object(br#"{"a":1,"a":2}"#).unwrap_err();
+/// assert!(error.to_string().contains("duplicate"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JsonError(String);
@@ -94,15 +120,31 @@ impl From<serde_json::Error> for JsonError {
 pub(crate) struct Strict<'r> {
     /// How many objects and arrays may still be in each other.
     pub(crate) depth: usize,
-    /// How much may still come: each value counts for one and each text for its bytes, so that it is
-    /// never more than the JSON has.
-    pub(crate) room: &'r Cell<usize>,
+    /// How much may still come.
+    pub(crate) room: &'r Room,
+}
+
+/// How much a JSON text may still have.
+pub(crate) struct Room {
+    /// Each value counts for one and each text for its bytes, so that it is never more than the JSON
+    /// has.
+    bytes: Cell<usize>,
+    values: Cell<usize>,
+}
+
+impl Room {
+    /// Room for so many bytes and so many values.
+    pub(crate) fn new(bytes: usize, values: usize) -> Self {
+        Self { bytes: Cell::new(bytes), values: Cell::new(values) }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.room.values.get().checked_sub(1);
+        self.room.values.set(left.ok_or_else(|| de::Error::custom("too many values"))?);
         deserializer.deserialize_any(self)
     }
 }
@@ -113,8 +155,8 @@ impl Strict<'_> {
     }
 
     fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
-        let left = self.room.get().checked_sub(bytes.saturating_add(1));
-        left.map(|left| self.room.set(left)).ok_or_else(|| E::custom("too long"))
+        let left = self.room.bytes.get().checked_sub(bytes.saturating_add(1));
+        left.map(|left| self.room.bytes.set(left)).ok_or_else(|| E::custom("too long"))
     }
 }
 
@@ -212,6 +254,14 @@ mod tests {
         assert!(refusal(&nested(MAX_DEPTH + 1)).contains("too deep"));
         assert!(!refusal(&nested(10_000)).is_empty());
         assert!(!refusal(&"[".repeat(10_000)).is_empty());
+    }
+
+    #[test]
+    fn values_are_counted_at_every_level() {
+        let text = |values: usize| format!(r#"{{"a":[[1]{}]}}"#, ",0".repeat(values - 4));
+        assert!(parse_object(text(MAX_VALUES).as_bytes()).is_ok());
+        assert!(refusal(&text(MAX_VALUES + 1)).contains("too many values"));
+        assert!(parse_own_object(text(MAX_VALUES + 1).as_bytes()).is_ok());
     }
 
     #[test]

@@ -4,25 +4,17 @@
 use aws_lc_rs::agreement;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use pkcs1::RsaPrivateKey;
+use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::asn1::{OctetStringRef, UintRef};
 use pkcs8::der::{Decode, SecretDocument};
-use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
 use super::alg::Curve;
 use super::jwk::{JwkError, PrivateJwk, PrivateParts};
 use super::jwk::{PublicJwk, PublicKey, PublicPoint, RsaPublic};
-
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
-const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-
-const BEGIN: &str = "-----BEGIN ";
+use super::pem;
+use super::spki::{EC, ED25519, RSA, X25519, named_curve};
 
 /// Reads a private key, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
 ///
@@ -31,7 +23,7 @@ const BEGIN: &str = "-----BEGIN ";
 /// # Errors
 /// Says which form was expected; nothing of the key is quoted.
 pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
-    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) else {
+    let Some(text) = pem::text(bytes) else {
         return parse_der(bytes);
     };
     let (label, document) = SecretDocument::from_pem(private_block(text)?)
@@ -50,28 +42,23 @@ pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
 /// Returns the one PEM block of a private key. Certificates, and the curve that
 /// `openssl ecparam -genkey` writes, are blocks of their own, before it or after it.
 fn private_block(text: &str) -> Result<&str, JwkError> {
-    let blocks: Vec<&str> =
-        text.match_indices(BEGIN).map(|(at, _)| pem_block(&text[at..])).collect();
-    let is_private = |block: &&str| {
-        let label = block[BEGIN.len()..].split("-----").next();
-        label.is_some_and(|label| label.ends_with("PRIVATE KEY"))
-    };
-    let mut private = blocks.iter().copied().filter(is_private);
+    let mut private = pem::blocks(text).filter(pem::Block::is_private);
     match (private.next(), private.next()) {
         (Some(_), Some(_)) => Err(JwkError("more than one private key in the PEM text".into())),
-        (Some(block), None) => Ok(block),
+        (Some(block), None) => Ok(block.text),
         // Whatever else it is, it is named.
-        (None, _) => blocks.last().copied().ok_or_else(|| JwkError("no PEM block".into())),
+        (None, _) => {
+            let last = pem::blocks(text).last();
+            last.map(|block| block.text).ok_or_else(|| JwkError("no PEM block".into()))
+        }
     }
 }
 
-/// Cuts the text after the line that ends its first block; other tools write remarks there.
-fn pem_block(text: &str) -> &str {
-    let end = text.find("-----END ").and_then(|end| {
-        let end = end + "-----END ".len();
-        Some(end + text[end..].find("-----")? + "-----".len())
-    });
-    end.map_or(text, |end| &text[..end])
+/// Returns whether the octets are a private key in one of the forms that are read here.
+pub(crate) fn is_private(der: &[u8]) -> bool {
+    PrivateKeyInfoRef::try_from(der).is_ok()
+        || RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok()
+        || EcPrivateKey::from_der(der).is_ok()
 }
 
 fn parse_der(der: &[u8]) -> Result<PrivateJwk, JwkError> {
@@ -104,16 +91,6 @@ fn sec1_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
     let key = EcPrivateKey::from_der(der)
         .map_err(|_| JwkError("the EC private key cannot be read".into()))?;
     ec_key(named_curve(key.parameters.and_then(|parameters| parameters.named_curve()))?, der)
-}
-
-fn named_curve(oid: Option<ObjectIdentifier>) -> Result<Curve, JwkError> {
-    match oid {
-        Some(P256) => Ok(Curve::P256),
-        Some(P384) => Ok(Curve::P384),
-        Some(P521) => Ok(Curve::P521),
-        Some(other) => Err(JwkError(format!("EC key on the curve {other}, not in this build"))),
-        None => Err(JwkError("EC key without a named curve".into())),
-    }
 }
 
 fn rsa_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {

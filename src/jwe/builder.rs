@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::recipient::{Delivered, PartyInfo, Recipient};
-use crate::backend::HostCek;
+use super::to::{To, unfit, wrap};
+use crate::backend::{Cek, CekRequest, HardwareKey, HostCek};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
@@ -47,7 +48,7 @@ use crate::jose::serialization::{Jwe, MAX_RECIPIENTS, RecipientPart, Serializati
 #[derive(Debug)]
 pub struct JweBuilder<'a> {
     enc: ContentEncryption,
-    recipients: Vec<(&'a Recipient, KeyManagement)>,
+    recipients: Vec<(To<'a>, KeyManagement)>,
     parties: PartyInfo<'a>,
     protected: Vec<(String, Value)>,
     unprotected: Vec<(String, Value)>,
@@ -70,7 +71,48 @@ impl<'a> JweBuilder<'a> {
     /// Adds a recipient, who gets the content encryption key by `alg`.
     #[must_use]
     pub fn to(mut self, recipient: &'a Recipient, alg: KeyManagement) -> Self {
-        self.recipients.push((recipient, alg));
+        self.recipients.push((To::Public(recipient), alg));
+        self
+    }
+
+    /// Adds those who share a symmetric key of a device, which wraps the content encryption key by
+    /// `alg`, or for `dir` is it. `kid` is what the header shall call it.
+    ///
+    /// ```
+    /// use hsm_jose::backend::memory::MemoryKeystore;
+    /// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+    /// use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
+    /// use hsm_jose::jose::serialization::Serialization;
+    /// use hsm_jose::jwe::{self, Attempt, JweBuilder, JweToken};
+    /// use hsm_jose::policy::{Policy, Profile};
+    ///
+    /// # fn main() -> hsm_jose::Result<()> {
+    /// let alg = KeyAlgorithm::Unwrap(KeyManagement::A256Kw);
+    /// let keystore = MemoryKeystore::new("memory");
+    /// let spec = KeySpec { shape: KeyShape::Oct { bits: 256 }, algs: vec![alg] };
+    /// let key = keystore.generate(&keystore.new_locator("shared")?, &spec)?;
+    /// let token = JweBuilder::new(ContentEncryption::A256Gcm)
+    ///     .with(&*key, Some("shared-1"), KeyManagement::A256Kw)
+    ///     .encrypt(Serialization::Compact, b"content")?;
+    ///
+    /// // No profile but "all" has it; the configuration or the caller names it.
+    /// let policy = Policy::of(Profile::Strict);
+    /// assert!(JweToken::parse(token.as_bytes(), &policy.jwe).is_err());
+    /// let policy = policy.with_symmetric(&[alg])?;
+    /// let token = JweToken::parse(token.as_bytes(), &policy.jwe)?;
+    /// let decrypted = jwe::decrypt(token, &[Attempt { recipient: 0, key: &*key }])?;
+    /// assert_eq!(decrypted.plaintext.as_bytes(), b"content");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with(
+        mut self,
+        key: &'a dyn HardwareKey,
+        kid: Option<&'a str>,
+        alg: KeyManagement,
+    ) -> Self {
+        self.recipients.push((To::Secret { key, kid }, alg));
         self
     }
 
@@ -129,7 +171,7 @@ impl<'a> JweBuilder<'a> {
             true => Cow::Borrowed(&*protected),
             false => Cow::Owned([&*protected, &*aad].join(".")),
         };
-        let sealed = cek.encrypt(authenticated.as_bytes(), plaintext);
+        let sealed = cek.encrypt(authenticated.as_bytes(), plaintext)?;
         if serialization == Serialization::Compact {
             let [Delivered { encrypted_key, .. }] = &delivered[..] else {
                 return Err(Error::Usage("compact is for one recipient".into()));
@@ -156,27 +198,32 @@ impl<'a> JweBuilder<'a> {
     }
 
     /// Makes the one CEK, and what each recipient gets of it.
-    fn deliver(&self) -> Result<(HostCek, Vec<Delivered>)> {
+    fn deliver(&self) -> Result<(Box<dyn Cek + 'a>, Vec<Delivered>)> {
         let (enc, parties) = (self.enc, self.parties);
-        let (cek, mut delivered) = match self.recipients[..] {
-            [(recipient, alg)] if alg.is_direct() => {
+        let (cek, mut delivered): (Box<dyn Cek + 'a>, _) = match self.recipients[..] {
+            [(To::Public(recipient), alg)] if alg.is_direct() => {
                 let (cek, delivered) = recipient.agree(alg, enc, parties)?;
-                (cek, vec![delivered])
+                (Box::new(cek), vec![delivered])
+            }
+            [(To::Secret { key, .. }, alg)] if alg.is_direct() => {
+                (key.unwrap_cek(&CekRequest::Dir, enc)?, vec![Delivered::default()])
             }
             _ => {
                 let cek = HostCek::random(enc);
-                let each = self.recipients.iter();
-                let each = each.map(|(to, alg)| to.deliver(*alg, enc, parties, &cek));
+                let each = self.recipients.iter().map(|(to, alg)| match to {
+                    To::Public(to) => to.deliver(*alg, enc, parties, &cek),
+                    To::Secret { key, .. } => wrap(*key, *alg, &cek),
+                });
                 let each = each.collect::<Result<_>>()?;
-                (cek, each)
+                (Box::new(cek), each)
             }
         };
         for ((recipient, alg), Delivered { members, .. }) in
             self.recipients.iter().zip(&mut delivered)
         {
             members.insert("alg".into(), alg.name().into());
-            if let Some(kid) = &recipient.jwk().kid {
-                members.insert("kid".into(), kid.as_str().into());
+            if let Some(kid) = recipient.kid() {
+                members.insert("kid".into(), kid.into());
             }
         }
         Ok((cek, delivered))
@@ -196,12 +243,13 @@ impl<'a> JweBuilder<'a> {
         }
         if count > 1 && self.recipients.iter().any(|(_, alg)| alg.is_direct()) {
             return usage(
-                "ECDH-ES is for one recipient: several get the key by an alg that wraps it, as \
-                 ECDH-ES+A256KW",
+                "ECDH-ES and dir are for one recipient: several get the key by an alg that wraps \
+                 it, as ECDH-ES+A256KW",
             );
         }
-        if let Some((recipient, alg)) = self.recipients.iter().find(|(to, alg)| !to.fits(*alg)) {
-            return Err(recipient.unfit(*alg));
+        let enc = self.enc;
+        if let Some((_, alg)) = self.recipients.iter().find(|(to, alg)| !to.fits(*alg, enc)) {
+            return Err(unfit(*alg, enc));
         }
         let PartyInfo { apu, apv } = self.parties;
         let names_parties = !apu.is_empty() || !apv.is_empty();

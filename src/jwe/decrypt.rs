@@ -51,6 +51,32 @@ pub struct Attempt<'k> {
 }
 
 /// What decryption gives.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let recipient = hsm_jose::jwe::Recipient::new(jwk.clone())?;
+/// # let token = hsm_jose::jwe::JweBuilder::new(ContentEncryption::A256Gcm)
+/// #     .to(&recipient, alg)
+/// #     .encrypt(Default::default(), b"content")?;
+/// use hsm_jose::jwe::{Attempt, JweToken, decrypt};
+///
+/// let token = JweToken::parse(token.as_bytes(), &policy.jwe)?;
+/// let decrypted = decrypt(token, &[Attempt { recipient: 0, key: &*key }])?;
+/// assert_eq!(decrypted.plaintext.as_bytes(), b"content");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Decrypted {
     /// The content.
@@ -129,13 +155,15 @@ impl Attempt<'_> {
         // device is asked.
         let substitute = HostCek::random(token.enc);
         let cek: Box<dyn Cek> = match self.key.unwrap_cek(&request, token.enc) {
-            Ok(cek) if !has_stray_key => cek,
+            // A key that stays in the device decrypts there in any case, so that the device sees the
+            // same calls; what comes out beside a stray key is thrown away.
+            Ok(cek) if !has_stray_key || cek.placement() == CekPlacement::Device => cek,
             Ok(_) | Err(BackendError::Rejected) => Box::new(substitute),
             Err(error) => return Err(error.into()),
         };
         match cek.decrypt(&token.iv, aad, &token.ciphertext, &token.tag) {
-            Ok(plaintext) => Ok((plaintext, cek.placement())),
-            Err(BackendError::Rejected) => {
+            Ok(plaintext) if !has_stray_key => Ok((plaintext, cek.placement())),
+            Ok(_) | Err(BackendError::Rejected) => {
                 // Asked on every path that ends here, so that the device sees the same calls whatever
                 // was wrong, and a dead device is never called a bad token.
                 self.key.confirm_alive()?;

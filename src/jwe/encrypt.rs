@@ -8,6 +8,29 @@ use crate::jose::serialization::Serialization;
 
 /// What a compact JWE shall say of itself. The content encryption key and the initialization vector
 /// are made inside [`encrypt`]; there is no way to pass one in.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let recipient = hsm_jose::jwe::Recipient::new(jwk.clone())?;
+/// use hsm_jose::jwe::{JweParameters, encrypt};
+///
+/// let enc = ContentEncryption::A256Gcm;
+/// let parameters = JweParameters { alg, enc, typ: None, cty: None, apu: b"", apv: b"" };
+/// assert_eq!(encrypt(&recipient, &parameters, b"content")?.split('.').count(), 5);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct JweParameters<'a> {
     /// How the key reaches the recipient.

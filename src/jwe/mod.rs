@@ -6,6 +6,7 @@ mod encrypt;
 mod ephemeral;
 mod recipient;
 mod recovery;
+mod to;
 mod token;
 
 pub use builder::JweBuilder;

@@ -8,12 +8,34 @@ use crate::backend::HostCek;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
-use crate::jose::jwk::{PublicJwk, PublicKey, PublicPoint};
+use crate::jose::jwk::{PublicJwk, PublicKey};
 use crate::policy::{AllowList, Policy};
+use crate::primitives::ecdh::EcdhRecipient;
 use crate::primitives::rsa::RsaRecipient;
-use crate::primitives::{aes_kw, concat_kdf, ecdh};
+use crate::primitives::{aes_kw, concat_kdf};
 
 /// A recipient's public key: checked and parsed once, kept for as many tokens as there are.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// use hsm_jose::jwe::Recipient;
+///
+/// let recipient = Recipient::new(jwk)?;
+/// assert!(recipient.fits(KeyManagement::EcdhEs) && !recipient.fits(KeyManagement::RsaOaep));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Recipient {
     jwk: PublicJwk,
@@ -23,10 +45,11 @@ pub struct Recipient {
 #[derive(Debug)]
 enum RecipientKey {
     Rsa(RsaRecipient),
-    Point(PublicPoint),
+    Point(EcdhRecipient),
 }
 
 /// What key management makes for one recipient.
+#[derive(Default)]
 pub(super) struct Delivered {
     /// The JWE Encrypted Key; empty for a direct key.
     pub(super) encrypted_key: Vec<u8>,
@@ -61,8 +84,7 @@ impl Recipient {
         let key = match &jwk.key {
             PublicKey::Rsa(rsa) => RecipientKey::Rsa(RsaRecipient::new(rsa).map_err(bad_key)?),
             PublicKey::Point(point) if point.curve().agrees() => {
-                ecdh::check_point(point).map_err(bad_key)?;
-                RecipientKey::Point(point.clone())
+                RecipientKey::Point(EcdhRecipient::new(point).map_err(bad_key)?)
             }
             PublicKey::Point(point) => {
                 return Err(Error::Policy(format!("{} keys only sign", point.curve())));
@@ -153,12 +175,12 @@ type Derived = (Zeroizing<Vec<u8>>, Map<String, Value>);
 
 /// Agrees with a fresh ephemeral key.
 fn derive(
-    peer: &PublicPoint,
+    peer: &EcdhRecipient,
     alg: KeyManagement,
     enc: ContentEncryption,
     PartyInfo { apu, apv }: PartyInfo<'_>,
 ) -> Result<Derived> {
-    let (epk, z) = ecdh::agree_ephemeral(peer).map_err(bad_key)?;
+    let (epk, z) = peer.agree_ephemeral().map_err(bad_key)?;
     let mut members = Map::new();
     members.insert("epk".into(), Value::Object(epk.to_members()));
     for (name, info) in [("apu", apu), ("apv", apv)] {

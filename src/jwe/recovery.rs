@@ -4,7 +4,8 @@
 use super::agreement_info;
 use crate::backend::CekRequest;
 use crate::error::{Error, Result};
-use crate::jose::alg::{AesKeyWrap, ContentEncryption, Curve, Hash, KeyManagement};
+use crate::jose::alg::KeyManagementMode as Mode;
+use crate::jose::alg::{AesKeyWrap, ContentEncryption, Hash, KeyKind, KeyManagement};
 use crate::jose::header::{Agreement, Header};
 use crate::jose::jwk::PublicPoint;
 use crate::primitives::ecdh;
@@ -17,6 +18,12 @@ pub(super) enum Recovery {
     RsaOaep(Hash),
     /// RFC 7518 section 4.6.
     EcdhEs { epk: PublicPoint, other_info: Vec<u8>, wrap: Option<AesKeyWrap> },
+    /// RFC 7518 section 4.4.
+    AesKw(AesKeyWrap),
+    /// RFC 7518 section 4.7.
+    AesGcmKw { wrap: AesKeyWrap, iv: Vec<u8>, tag: Vec<u8> },
+    /// RFC 7518 section 4.5; the key is as long as `enc` has it.
+    Dir(ContentEncryption),
 }
 
 impl Recovery {
@@ -25,8 +32,15 @@ impl Recovery {
     /// # Errors
     /// [`Error::Malformed`]: a member is missing or misformed, or `epk` is not a valid point.
     pub(super) fn of(alg: KeyManagement, enc: ContentEncryption, header: &Header) -> Result<Self> {
-        if let Some(hash) = alg.oaep_hash() {
-            return Ok(Self::RsaOaep(hash));
+        match alg.mode() {
+            Mode::KeyEncryption(hash) => return Ok(Self::RsaOaep(hash)),
+            Mode::KeyWrapping(wrap) => return Ok(Self::AesKw(wrap)),
+            Mode::GcmKeyWrapping(wrap) => {
+                let (iv, tag) = header.gcm_key_wrap()?;
+                return Ok(Self::AesGcmKw { wrap, iv, tag });
+            }
+            Mode::DirectEncryption => return Ok(Self::Dir(enc)),
+            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => {}
         }
         let Agreement { epk, apu, apv } = header.agreement()?;
         ecdh::check_point(&epk).map_err(|error| Error::Malformed(format!("epk: {error}")))?;
@@ -34,11 +48,13 @@ impl Recovery {
         Ok(Self::EcdhEs { epk, other_info, wrap: alg.key_wrap() })
     }
 
-    /// Returns the curve that the recipient's key must be on; `None` if it is not on one.
-    pub(super) fn curve(&self) -> Option<Curve> {
+    /// Returns whether a key of `kind` could be the recipient's: for ECDH-ES on the curve of `epk`,
+    /// for `dir` as long as `enc` has it. That it fits the `alg` is another question.
+    pub(super) fn fits(&self, kind: KeyKind) -> bool {
         match self {
-            Self::RsaOaep(_) => None,
-            Self::EcdhEs { epk, .. } => Some(epk.curve()),
+            Self::EcdhEs { epk, .. } => kind == KeyKind::Curve(epk.curve()),
+            Self::Dir(enc) => kind == KeyKind::Oct { bits: 8 * enc.key_len() as u32 },
+            Self::RsaOaep(_) | Self::AesKw(_) | Self::AesGcmKw { .. } => true,
         }
     }
 
@@ -51,11 +67,16 @@ impl Recovery {
                 other_info,
                 wrapped: wrap.map(|wrap| (wrap, encrypted_key)),
             },
+            Self::AesKw(wrap) => CekRequest::AesKw { wrap: *wrap, encrypted_key },
+            Self::AesGcmKw { wrap, iv, tag } => {
+                CekRequest::AesGcmKw { wrap: *wrap, encrypted_key, iv, tag }
+            }
+            Self::Dir(_) => CekRequest::Dir,
         }
     }
 
     /// Returns whether there is no encrypted key in a good token (RFC 7516 section 5.2 step 10).
     pub(super) fn is_direct(&self) -> bool {
-        matches!(self, Self::EcdhEs { wrap: None, .. })
+        matches!(self, Self::EcdhEs { wrap: None, .. } | Self::Dir(_))
     }
 }

@@ -39,6 +39,31 @@ pub struct JweToken<'a> {
 }
 
 /// One recipient of a JWE, with an `alg` that policy allows.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let key = make(KeyAlgorithm::Unwrap(alg))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let recipient = hsm_jose::jwe::Recipient::new(jwk.clone())?;
+/// # let token = hsm_jose::jwe::JweBuilder::new(ContentEncryption::A256Gcm)
+/// #     .to(&recipient, alg)
+/// #     .encrypt(Default::default(), b"content")?;
+/// use hsm_jose::jwe::JweToken;
+///
+/// let token = JweToken::parse(token.as_bytes(), &policy.jwe)?;
+/// assert_eq!(token.recipients()[0].alg, alg);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct JweRecipient {
     /// Its place among the recipients of the token, from 0.
@@ -153,14 +178,11 @@ impl JweRecipient {
         self.joint.kid()
     }
 
-    /// Returns whether a key could be the one: it has the `alg`, and for ECDH-ES the curve of `epk`.
+    /// Returns whether a key could be the one: it has the `alg`, for ECDH-ES the curve of `epk`, and for
+    /// `dir` the length that `enc` needs.
     pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
         let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
-        let is_on_curve = match self.recovery.curve() {
-            Some(curve) => kind == KeyKind::Curve(curve),
-            None => true,
-        };
-        has_alg && self.alg.fits(kind) && is_on_curve
+        has_alg && self.alg.fits(kind) && self.recovery.fits(kind)
     }
 }
 

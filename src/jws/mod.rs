@@ -42,12 +42,14 @@
 //! # }
 //! ```
 
+mod mac;
 mod several;
 mod sign;
 mod stream;
 mod trusted;
 mod verify;
 
+pub use mac::Authenticated;
 pub use several::{Jws, Require, VerifiedJws, VerifiedSignature};
 pub use sign::{JwsForm, JwsParameters, Signer, sign, sign_as, sign_detached, sign_reader};
 pub(crate) use trusted::is_for_signatures;

@@ -17,10 +17,40 @@ use crate::jose::jwk::PublicJwk;
 use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
 use crate::policy::{JwsRules, JwsUnprotectedHeader};
 use crate::primitives::digest::Hasher;
-use crate::secret::Plaintext;
+use crate::secret::{Plaintext, Wiped};
 
 /// Which signatures of a JWS must verify (RFC 7515 section 5.2 leaves it to the application). There
 /// is no default: the caller says.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// assert!(jws.verify(&trusted, &Require::All).is_ok());
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// // No trusted key is bound to this issuer.
+/// assert!(jws.verify(&trusted, &Require::AnyOf(&["https://other.example"])).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Require<'a> {
     /// Every signature, each by a trusted key. One that is misformed, refused by policy or by nobody
@@ -37,6 +67,43 @@ pub enum Require<'a> {
 }
 
 /// A JWS that has been parsed once and whose headers policy has seen, no signature verified yet.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// assert_eq!(jws.count(), 2);
+/// assert_eq!(jws.verify(&trusted, &Require::All)?.get().as_bytes(), b"payload");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// Who must have signed is never left open:
+///
+/// ```compile_fail,E0061
+/// # use hsm_jose::jws::{Jws, TrustedKeys};
+/// fn whoever(jws: Jws<'_>, trusted: &TrustedKeys) {
+///     jws.verify(trusted);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Jws<'a> {
     payload: Option<Cow<'a, str>>,
@@ -48,16 +115,45 @@ pub struct Jws<'a> {
 
 /// A signature whose header policy has let through.
 #[derive(Debug)]
-struct Checked<'a> {
-    text: Cow<'a, str>,
-    protected: Header,
+pub(super) struct Checked<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) protected: Header,
     /// What policy believes: the protected header, or both.
-    believed: Header,
-    alg: SignatureAlgorithm,
-    signature: Vec<u8>,
+    pub(super) believed: Header,
+    pub(super) alg: SignatureAlgorithm,
+    pub(super) signature: Vec<u8>,
 }
 
 /// Something that one or more signatures vouch for. Only a verification makes one.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let verified = Jws::parse(token.as_bytes(), &policy.jws)?.verify(&trusted, &Require::Any)?;
+/// let (payload, signatures) = verified.into_parts();
+/// assert_eq!(payload.as_bytes(), b"payload");
+/// assert!(!signatures.is_empty());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifiedJws<T> {
     value: T,
@@ -65,6 +161,34 @@ pub struct VerifiedJws<T> {
 }
 
 /// A signature that a trusted key verified.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # let form = hsm_jose::jws::JwsForm { serialization: Serialization::General, ..Default::default() };
+/// # let signer = hsm_jose::jws::Signer::new(&*key, &parameters);
+/// # let token = hsm_jose::jws::sign_as(&[signer.clone(), signer], form, b"payload")?;
+/// # let trusted = hsm_jose::jws::TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// use hsm_jose::jws::{Jws, Require};
+///
+/// let verified = Jws::parse(token.as_bytes(), &policy.jws)?.verify(&trusted, &Require::All)?;
+/// let second = &verified.signatures()[1];
+/// assert_eq!((second.index(), second.alg()), (1, es256));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifiedSignature {
     index: usize,
@@ -144,21 +268,9 @@ impl<'a> Jws<'a> {
         keys: &TrustedKeys,
         require: &Require<'_>,
     ) -> Result<VerifiedJws<Plaintext>> {
-        let payload = match &self.payload {
-            Some(payload) => payload,
-            None if self.is_compact => "",
-            None => {
-                return Err(Error::Malformed(
-                    "the token has no payload of its own: it is detached".into(),
-                ));
-            }
-        };
+        let payload = self.own_payload()?;
         let signatures = self.verified_over(payload.as_bytes(), keys, require)?;
-        let value = match self.encoded {
-            true => serialization::decode(payload, "payload")?,
-            false => payload.as_bytes().to_vec(),
-        };
-        Ok(VerifiedJws { value: Plaintext::new(Zeroizing::new(value)), signatures })
+        Ok(VerifiedJws { value: self.decoded(payload)?, signatures })
     }
 
     /// Verifies the signatures of a JWS without payload (RFC 7515 appendix F) over `payload`.
@@ -172,13 +284,7 @@ impl<'a> Jws<'a> {
         require: &Require<'_>,
     ) -> Result<VerifiedJws<()>> {
         self.check_detached()?;
-        let signatures = match self.encoded {
-            true => {
-                let encoded = Zeroizing::new(base64url::encode(payload));
-                self.verified_over(encoded.as_bytes(), keys, require)?
-            }
-            false => self.verified_over(payload, keys, require)?,
-        };
+        let signatures = self.verified_over(&self.signed_form(payload), keys, require)?;
         Ok(VerifiedJws { value: (), signatures })
     }
 
@@ -210,7 +316,52 @@ impl<'a> Jws<'a> {
         Ok(VerifiedJws { value: (), signatures })
     }
 
-    fn check_detached(&self) -> Result<()> {
+    /// Returns the payload that the JWS carries, as it stands there.
+    pub(super) fn own_payload(&self) -> Result<&str> {
+        match &self.payload {
+            Some(payload) => Ok(payload),
+            None if self.is_compact => Ok(""),
+            None => {
+                Err(Error::Malformed("the token has no payload of its own: it is detached".into()))
+            }
+        }
+    }
+
+    /// Returns the octets of a payload that the JWS carries.
+    pub(super) fn decoded(&self, payload: &str) -> Result<Plaintext> {
+        let value = match self.encoded {
+            true => serialization::decode(payload, "payload")?,
+            false => payload.as_bytes().to_vec(),
+        };
+        Ok(Plaintext::new(Zeroizing::new(value)))
+    }
+
+    /// Returns the octets of a detached payload as they are signed.
+    pub(super) fn signed_form(&self, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(match self.encoded {
+            true => base64url::encode(payload).into_bytes(),
+            false => payload.to_vec(),
+        })
+    }
+
+    /// Returns the algorithm of the one signature of a JWS that has one.
+    pub(crate) fn only_alg(&self) -> Result<SignatureAlgorithm> {
+        self.only().map(|checked| checked.alg)
+    }
+
+    /// Returns the one signature of a JWS that has one.
+    pub(super) fn only(&self) -> Result<&Checked<'_>> {
+        match &self.signatures[..] {
+            [Ok(only)] => Ok(only),
+            [Err(error)] => Err(error.clone()),
+            several => Err(Error::Usage(format!(
+                "the token has {} signatures: a MAC stands alone",
+                several.len()
+            ))),
+        }
+    }
+
+    pub(super) fn check_detached(&self) -> Result<()> {
         match self.payload {
             None => Ok(()),
             Some(_) => Err(Error::Malformed("the token has a payload of its own".into())),
@@ -225,7 +376,7 @@ impl<'a> Jws<'a> {
     ) -> Result<Vec<VerifiedSignature>> {
         self.conclude(keys, require, |_, checked, issuers| {
             // The payload may come out of a JWE: no copy of it stays behind.
-            let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+            let input = Wiped::new([checked.text.as_bytes(), payload].join(&b'.'));
             keys.signer_of(SigningInput::Message(&input), checked.claimed(), issuers)
         })
     }

@@ -16,6 +16,28 @@ use crate::jose::serialization::{JwsParts, JwsSignature, MAX_SIGNATURES, Seriali
 use crate::primitives::digest::Hasher;
 
 /// What a JWS shall say of itself.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// use hsm_jose::jws::{JwsParameters, sign};
+///
+/// let parameters = JwsParameters { alg: es256, kid: Some("1"), typ: None, cty: None };
+/// let token = sign(&*key, &parameters, b"payload")?;
+/// assert_eq!(token.split('.').count(), 3);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct JwsParameters<'a> {
     /// The algorithm, under the name that the header shall have.
@@ -29,6 +51,29 @@ pub struct JwsParameters<'a> {
 }
 
 /// How a JWS shall be written.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// use hsm_jose::jws::{JwsForm, Signer, sign_as};
+///
+/// let signer = Signer::new(&*key, &parameters);
+/// let detached = JwsForm { detached: true, ..JwsForm::default() };
+/// assert!(sign_as(&[signer], detached, b"payload")?.contains(".."));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JwsForm {
     /// The serialization.
@@ -40,6 +85,31 @@ pub struct JwsForm {
 }
 
 /// One who signs: a key in a device, and the headers of its signature.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// use hsm_jose::jws::{JwsForm, Signer};
+///
+/// let members = serde_json::json!({ "http://openbanking.org.uk/iss": "Acme" });
+/// let signer = Signer::new(&*key, &parameters)
+///     .with_protected(members.as_object().unwrap())?
+///     .with_critical("http://openbanking.org.uk/iss")?;
+/// assert_eq!(signer.protected(JwsForm::default()).crit().count(), 1);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Signer<'a> {
     key: &'a dyn HardwareKey,

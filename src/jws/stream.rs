@@ -22,13 +22,17 @@ pub(super) fn prehash(alg: SignatureAlgorithm) -> Option<Hash> {
         Alg::Es256 | Alg::Es384 | Alg::Es512 => alg.hash(),
         // PureEdDSA goes over the message twice (RFC 8032 section 5.1.6).
         Alg::EdDsa | Alg::Ed25519 => None,
+        // HMAC begins with the key, which is in the device (RFC 2104 section 2).
+        Alg::Hs256 | Alg::Hs384 | Alg::Hs512 => None,
     }
 }
 
 pub(super) fn needs_whole(alg: SignatureAlgorithm) -> Error {
-    Error::Usage(format!(
-        "{alg} needs the payload in memory: it goes over the message twice (RFC 8032 section 5.1)"
-    ))
+    let why = match alg.is_symmetric() {
+        true => "HMAC begins with the key, which is in the device",
+        false => "it goes over the message twice (RFC 8032 section 5.1)",
+    };
+    Error::Usage(format!("{alg} needs the payload in memory: {why}"))
 }
 
 /// Begins the digest of a signing input: the protected header and the period.

@@ -11,6 +11,32 @@ use crate::primitives::verify::VerifyingKey;
 pub const MAX_CANDIDATES: usize = 16;
 
 /// Keys whose signatures are believed, parsed once.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let token = hsm_jose::jws::sign(&*key, &parameters, b"payload")?;
+/// use hsm_jose::jws::{JwsToken, TrustedKeys};
+///
+/// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// let verified = JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&trusted)?;
+/// assert_eq!(verified.get().as_bytes(), b"payload");
+/// // Nobody is trusted by default.
+/// assert!(JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&TrustedKeys::default()).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct TrustedKeys {
     keys: Vec<TrustedKey>,

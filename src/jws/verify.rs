@@ -10,11 +10,44 @@ use crate::jose::header::Header;
 use crate::jose::jwk::PublicJwk;
 use crate::jose::serialization::{self, CompactJws, bounded};
 use crate::policy::JwsRules;
-use crate::secret::Plaintext;
+use crate::secret::{Plaintext, Wiped};
 
 /// A compact JWS that policy has let through: parsed once, its header checked, no signature verified
 /// yet. The other serializations, several signatures and unencoded payloads are for
 /// [`Jws`](super::Jws).
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let token = hsm_jose::jws::sign(&*key, &parameters, b"payload")?;
+/// use hsm_jose::jws::{JwsToken, TrustedKeys};
+///
+/// let jws = JwsToken::parse(token.as_bytes(), &policy.jws)?;
+/// assert_eq!(jws.alg, es256);
+/// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
+/// assert_eq!(jws.verify(&trusted)?.get().as_bytes(), b"payload");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// What it says is not seen before it is verified:
+///
+/// ```compile_fail,E0599
+/// fn early(jws: &hsm_jose::jws::JwsToken<'_>) -> &[u8] {
+///     jws.payload()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct JwsToken<'a> {
     /// The protected header.
@@ -25,11 +58,53 @@ pub struct JwsToken<'a> {
 }
 
 /// Something that a signature vouches for. Only a verification makes one.
+///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let keystore = MemoryKeystore::new("test");
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let policy = Policy::of(Profile::Strict);
+/// # let es256 = SignatureAlgorithm::Es256;
+/// # let key = make(KeyAlgorithm::Sign(es256))?;
+/// # let jwk = PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let parameters = hsm_jose::jws::JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let token = hsm_jose::jws::sign(&*key, &parameters, b"payload")?;
+/// use hsm_jose::jws::{JwsToken, TrustedKeys, Verified};
+///
+/// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk.clone()] }, &policy);
+/// let verified = JwsToken::parse(token.as_bytes(), &policy.jws)?.verify(&trusted)?;
+/// assert_eq!(verified.key(), &jwk);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// There is no other way to one:
+///
+/// ```compile_fail,E0451
+/// # use hsm_jose::jose::{header::Header, jwk::PublicJwk};
+/// # use hsm_jose::jws::Verified;
+/// fn forged(header: Header, key: PublicJwk) -> Verified<&'static str> {
+///     Verified { value: "trust me", header, key }
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use hsm_jose::jws::Verified;
+/// # use hsm_jose::jwt::{Claims, DecryptedUnsigned};
+/// fn promoted(unsigned: DecryptedUnsigned) -> Verified<Claims> {
+///     unsigned.into()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Verified<T> {
     value: T,
     header: Header,
-    key: PublicJwk,
+    key: Box<PublicJwk>,
 }
 
 impl<'a> JwsToken<'a> {
@@ -57,10 +132,11 @@ impl<'a> JwsToken<'a> {
     /// [`Error::SignatureInvalid`]; [`Error::KeyNotFound`] or [`Error::Policy`] if no key could be
     /// tried; [`Error::Malformed`] for a payload that is not base64url.
     pub fn verify(self, keys: &TrustedKeys) -> Result<Verified<Plaintext>> {
-        let payload = self.parts.payload;
-        let verified = self.verify_input(payload, keys)?;
-        let value = Zeroizing::new(serialization::decode(payload, "payload")?);
-        Ok(verified.map(|()| Plaintext::new(value)))
+        let CompactJws { payload, signing_input, .. } = self.parts;
+        self.verify_input(signing_input.as_bytes(), keys)?.try_map(|()| {
+            let payload = serialization::decode(payload, "payload")?;
+            Ok(Plaintext::new(Zeroizing::new(payload)))
+        })
     }
 
     /// Verifies the signature of a token without payload (RFC 7515 appendix F) over `payload`.
@@ -71,23 +147,27 @@ impl<'a> JwsToken<'a> {
         if !self.parts.payload.is_empty() {
             return Err(Error::Malformed("the token has a payload of its own".into()));
         }
-        self.verify_input(&Zeroizing::new(base64url::encode(payload)), keys)
+        let mut input =
+            String::with_capacity(self.parts.protected.len() + payload.len() * 4 / 3 + 8);
+        input.push_str(self.parts.protected);
+        input.push('.');
+        base64url::encode_append(payload, &mut input);
+        // The payload may be a secret: no copy of it stays behind.
+        self.verify_input(&Wiped::new(input.into_bytes()), keys)
     }
 
-    fn verify_input(self, payload: &str, keys: &TrustedKeys) -> Result<Verified<()>> {
-        // The payload may come out of a JWE: no copy of it stays behind.
-        let input = Zeroizing::new([self.parts.protected, payload].join("."));
+    fn verify_input(self, input: &[u8], keys: &TrustedKeys) -> Result<Verified<()>> {
         let claimed =
             Claimed { alg: self.alg, kid: self.header.kid(), signature: &self.parts.signature };
-        let input = SigningInput::Message(input.as_bytes());
-        let key = keys.signer_of(input, claimed, None)?.clone();
+        let input = SigningInput::Message(input);
+        let key = Box::new(keys.signer_of(input, claimed, None)?.clone());
         Ok(Verified { value: (), header: self.header, key })
     }
 }
 
 impl<T> Verified<T> {
     pub(super) fn new(value: T, header: Header, key: PublicJwk) -> Self {
-        Self { value, header, key }
+        Self { value, header, key: Box::new(key) }
     }
 
     /// Returns what was verified.
@@ -110,8 +190,8 @@ impl<T> Verified<T> {
         &self.key
     }
 
-    /// Changes the form of what was verified.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
-        Verified { value: change(self.value), header: self.header, key: self.key }
+    /// Changes the form of what was verified, where that can be.
+    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Verified<U>> {
+        Ok(Verified { value: change(self.value)?, header: self.header, key: self.key })
     }
 }

@@ -11,6 +11,7 @@ use crate::jose::header::Header;
 use crate::jose::json::{self, SecretMembers};
 use crate::policy::{Context, Nesting, OpenRules, SealRules};
 use crate::primitives::random;
+use crate::secret::Wiped;
 
 /// Tells the time. Injectable, so that expiry can be tested.
 ///
@@ -65,7 +66,7 @@ pub struct FixedClock(pub u64);
 /// ```
 pub struct Claims {
     members: SecretMembers,
-    json: Zeroizing<Vec<u8>>,
+    json: Wiped,
 }
 
 impl Clock for SystemClock {
@@ -87,7 +88,7 @@ impl Claims {
     /// # Errors
     /// [`Error::Malformed`]: not a JSON object, duplicate members, too deep.
     pub fn parse(json: impl Into<Vec<u8>>) -> Result<Self> {
-        let json = Zeroizing::new(json.into());
+        let json = Wiped::new(json.into());
         let members = json::parse_object(&json)
             .map_err(|error| Error::Malformed(format!("claims: {error}")))?;
         Ok(Self { members: SecretMembers(members), json })

@@ -10,6 +10,15 @@ use crate::jws::{Jws, JwsToken};
 use crate::policy::{Context, Nesting, Policy, check_nested_cty, refuse_nested_cty};
 
 /// The verdict of policy on a token: what can be said without a key.
+///
+/// ```
+/// use hsm_jose::jwt::explain_outside;
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// let verdict = explain_outside(&Policy::of(Profile::Strict), b"eyJhbGciOiJub25lIn0.e30.");
+/// assert!(!verdict.accepted);
+/// println!("{}", verdict.steps.join("\n"));
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     /// Whether policy would let the token reach a key.

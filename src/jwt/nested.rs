@@ -9,10 +9,24 @@ use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
 use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
+use crate::secret::Plaintext;
 
 use super::claims::Claims;
+use super::steps::DecryptedJwt;
 
 /// Claims of an opened token: verified, or (in contexts that say so) only decrypted.
+///
+/// ```
+/// use hsm_jose::jwt::Opened;
+///
+/// /// Only what somebody signed is acted upon.
+/// fn subject(opened: &Opened) -> Option<&str> {
+///     match opened {
+///         Opened::Verified(claims) => claims.get().members().get("sub")?.as_str(),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Opened {
@@ -24,6 +38,26 @@ pub enum Opened {
 
 /// Claims that were decrypted and that nobody signed: anyone who has the public key can have made
 /// them. They never become [`Verified`].
+///
+/// ```
+/// use hsm_jose::jwt::DecryptedUnsigned;
+///
+/// /// An OpenID4VP response: the presentation in it is verified by what it is signed with.
+/// fn presentation(response: &DecryptedUnsigned) -> Option<&str> {
+///     response.claims().members().get("vp_token")?.as_str()
+/// }
+/// ```
+///
+/// It does not pass for something that was verified:
+///
+/// ```compile_fail,E0308
+/// # use hsm_jose::jws::Verified;
+/// # use hsm_jose::jwt::{Claims, DecryptedUnsigned};
+/// # fn act_on(claims: &Verified<Claims>) {}
+/// fn confused(unsigned: &DecryptedUnsigned) {
+///     act_on(unsigned);
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DecryptedUnsigned {
     claims: Claims,
@@ -32,6 +66,21 @@ pub struct DecryptedUnsigned {
 
 /// Finds our keys for a JWE that policy has let through: the one its `kid` names, or the
 /// candidates.
+///
+/// ```
+/// use hsm_jose::backend::HardwareKey;
+/// use hsm_jose::jwe::{self, Attempt, Decrypted, JweToken};
+/// use hsm_jose::jwt::OuterKeys;
+///
+/// /// One key, whatever the token names.
+/// struct Only<'k>(&'k dyn HardwareKey);
+///
+/// impl OuterKeys for Only<'_> {
+///     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> hsm_jose::Result<Decrypted> {
+///         jwe::decrypt(token, &[Attempt { recipient: 0, key: self.0 }])
+///     }
+/// }
+/// ```
 pub trait OuterKeys {
     /// Decrypts with those keys.
     ///
@@ -98,18 +147,16 @@ pub fn open(
 ) -> Result<Opened> {
     let rules = context.opening()?;
     if context.nesting == Nesting::Jws {
-        return verify(context, rules, token, trusted, now).map(Opened::Verified);
+        let payload = verify(context, rules, token, trusted)?;
+        return claims(context, rules, payload, now).map(Opened::Verified);
     }
     let jwe_rules = rules.jwe.as_ref().ok_or_else(|| lacks(context, "JWE rules"))?;
     only_compact(token)?;
     let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
         check_nested_cty(&outer.header)?;
-        let decrypted = keys.decrypt(outer, &rules.decrypt)?;
-        let inner = decrypted.plaintext.as_bytes();
-        let verified = verify(context, rules, inner, trusted, now)?;
-        verified.get().check_replicated(&decrypted.header)?;
-        return Ok(Opened::Verified(verified));
+        let decrypted = DecryptedJwt::of(keys.decrypt(outer, &rules.decrypt)?);
+        return decrypted.verify(context, trusted, now).map(Opened::Verified);
     }
     refuse_nested_cty(&outer.header)?;
     context.check_typ(&outer.header)?;
@@ -120,13 +167,12 @@ pub fn open(
     Ok(Opened::Unsigned(DecryptedUnsigned { claims, header }))
 }
 
-fn verify(
+pub(super) fn verify(
     context: &Context,
     rules: &OpenRules,
     token: &[u8],
     trusted: &TrustedKeys,
-    now: u64,
-) -> Result<Verified<Claims>> {
+) -> Result<Verified<Plaintext>> {
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
     only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
@@ -136,11 +182,19 @@ fn verify(
             "the signed token has a cty: its payload would not be claims".into(),
         ));
     }
-    let verified = jws.verify(trusted)?;
-    let claims = Claims::parse(verified.get().as_bytes())?;
-    claims.check(context, rules, verified.key().iss.as_deref(), now)?;
-    claims.check_replicated(verified.header())?;
-    Ok(verified.map(|_| claims))
+    jws.verify(trusted)
+}
+
+pub(super) fn claims(
+    context: &Context,
+    rules: &OpenRules,
+    payload: Verified<Plaintext>,
+    now: u64,
+) -> Result<Verified<Claims>> {
+    let verified = payload.try_map(|payload| Claims::parse(payload.into_bytes()))?;
+    verified.get().check(context, rules, verified.key().iss.as_deref(), now)?;
+    verified.get().check_replicated(verified.header())?;
+    Ok(verified)
 }
 
 /// What the context would not take is not made in it.

@@ -79,17 +79,25 @@ fn check_version(key: &KeyEntry, version: &KeyVersion) -> Result<(), String> {
     if let Some(kid) = &version.kid {
         check_kid(kid).map_err(|error| error.to_string())?;
     }
-    if version.state != KeyState::Pending && (version.kid.is_none() || version.public.is_none()) {
+    let is_known = version.public.is_some() || version.secret.is_some();
+    if version.state != KeyState::Pending && (version.kid.is_none() || !is_known) {
         return Err(format!("it is {} and lacks its kid or its public key", version.state));
+    }
+    if version.public.is_some() && version.secret.is_some() {
+        return Err("a symmetric key has no public key".into());
     }
     if version.waiver.is_some() && version.provenance != Provenance::Imported {
         return Err("a waiver is for imported keys".into());
     }
-    if let Some(public) = &version.public {
-        let kind = public.key.kind();
+    if let Some(kind) = version.kind() {
         if let Some(alg) = key.algs.iter().find(|alg| !alg.fits(kind)) {
             return Err(format!("a key of kind {kind} cannot do {alg}"));
         }
+        if kind.is_secret() && key.algs.len() > 1 {
+            return Err("a symmetric key has one alg".into());
+        }
+    }
+    if let Some(public) = &version.public {
         let thumbprint = public.key.thumbprint();
         if !version.kid_given && version.kid.as_deref().is_some_and(|kid| kid != thumbprint) {
             return Err("its kid is not the thumbprint of its public key".into());

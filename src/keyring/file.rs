@@ -277,7 +277,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
 
     let wrong = |what: String| Error::Config(format!("keyring {}: {what}", path.display()));
     // Duplicate members first: a typed parse would name them only in typed objects.
-    json::parse_object(bytes).map_err(|error| {
+    json::parse_own_object(bytes).map_err(|error| {
         let copy = beside(path, "bak");
         let advice = match copy.is_file() {
             true => format!("; {} is the copy before the last change", copy.display()),

@@ -1,16 +1,17 @@
 //! The keyring: which keys there are, under which names and kids, and where each is in its device.
 //!
 //! A key has a name that stays; its versions have kids, states and locators. Nothing here is
-//! secret: private parts are in the devices, the file holds public keys and places.
+//! secret: private parts and symmetric keys are in the devices, the file holds public keys, check
+//! values and places.
 
 use std::fmt;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::Locator;
+use crate::backend::{Locator, SecretInfo};
 use crate::error::{Error, Result};
-use crate::jose::alg::{KeyAlgorithm, Purpose};
+use crate::jose::alg::{KeyAlgorithm, KeyKind, Purpose};
 use crate::jose::jwk::{MAX_KID_LEN, PublicJwk};
 
 mod check;
@@ -97,7 +98,7 @@ pub struct KeyEntry {
     pub versions: Vec<KeyVersion>,
 }
 
-/// One version of a key: one private key in one device.
+/// One version of a key: one private or symmetric key in one device.
 ///
 /// ```
 /// # use hsm_jose::backend::memory::MemoryKeystore;
@@ -132,7 +133,8 @@ pub struct KeyVersion {
     /// The kid, at most [`MAX_KID_LEN`] bytes; only a pending version may have none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
-    /// The kid was chosen by the operator, and is not the RFC 7638 thumbprint.
+    /// The kid was chosen by the operator, and is not the RFC 7638 thumbprint, nor, for a symmetric
+    /// key, 16 random bytes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kid_given: bool,
     /// Where the version is in its life.
@@ -151,9 +153,12 @@ pub struct KeyVersion {
     /// Guarantees that the device did not prove, or that are missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
-    /// The public half; only a pending version may have none yet.
+    /// The public half; only a pending version and a symmetric key may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<PublicJwk>,
+    /// By what a symmetric key is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretInfo>,
 }
 
 /// Where a version is in its life.
@@ -333,6 +338,14 @@ impl KeyEntry {
         let versions = self.versions.iter().filter(move |version| version.state == state);
         versions
             .filter_map(|version| Some(KeyRef { key: self, version, kid: version.kid.as_deref()? }))
+    }
+}
+
+impl KeyVersion {
+    /// Returns the kind of key; `None` for a pending version that does not have it yet.
+    pub fn kind(&self) -> Option<KeyKind> {
+        let public = self.public.as_ref().map(|jwk| jwk.key.kind());
+        public.or_else(|| self.secret.map(|secret| secret.shape().kind()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Keys that are in a device already. Nothing is changed there.
 
+use super::identity::Identity;
 use super::{Entered, KeyRequest, Outcome, prove};
-use crate::backend::{KeyInfo, KeyShape, Keystore, Locator};
+use crate::backend::{KeyInfo, Keystore, Locator};
 use crate::error::{Error, Result};
 use crate::jose::jwk::PublicJwk;
 use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile, Provenance, Timestamp};
@@ -50,7 +51,7 @@ pub struct AdoptRequest {
 /// Enters a key that is in the device already, active, recorded as adopted.
 ///
 /// It is made to do each of its algorithms with a known answer, which also proves that the public
-/// half is its own. What the device does not guarantee is recorded in [`KeyVersion::unproven`].
+/// half is its own. A symmetric key is recorded by its size and check value. What the device does not guarantee is recorded in [`KeyVersion::unproven`].
 ///
 /// # Errors
 /// [`Error::Usage`] for a request that cannot be, a name or kid that is taken, or a public half
@@ -72,7 +73,7 @@ pub fn adopt(
         None => keystore.find(&request.locator)?,
     };
     let info = found.info();
-    let Some(public) = info.public.clone() else {
+    let Some(identity) = Identity::told(info) else {
         return Err(Error::Usage(format!(
             "keystore {} does not tell the public half of the key at {}: give it with \
              --public FILE",
@@ -80,16 +81,17 @@ pub fn adopt(
             info.locator
         )));
     };
-    request.key.check_fit(public.kind())?;
+    let shape = identity.shape();
+    request.key.check_fit(shape.kind())?;
     if let Some(given) = &request.public {
         super::jwks::check_claims(given, purpose, &request.key.algs)?;
     }
     let support = prove(found.as_ref(), &request.key.algs)?;
     let kid = request.key.kid.clone();
-    let version = KeyVersion {
+    let mut version = KeyVersion {
         version: 1,
         kid_given: kid.is_some(),
-        kid: Some(kid.unwrap_or_else(|| public.thumbprint())),
+        kid: Some(kid.unwrap_or_else(|| identity.kid())),
         state: KeyState::Active,
         created: Timestamp::now(),
         keystore: keystore.name().to_owned(),
@@ -97,8 +99,10 @@ pub fn adopt(
         provenance: Provenance::Adopted,
         waiver: None,
         unproven: doubts(info),
-        public: Some(PublicJwk::bare(public.clone())),
+        public: None,
+        secret: None,
     };
+    identity.record(&mut version);
     let mut writer = file.lock()?;
     if writer.keyring().key(&request.key.name).is_some() {
         return Err(taken(&request.key.name));
@@ -109,7 +113,7 @@ pub fn adopt(
         outcome: Outcome::Entered,
         name: request.key.name.clone(),
         algs: request.key.algs.clone(),
-        shape: KeyShape::of(&public),
+        shape,
         version: Some(version),
         support,
     })

@@ -1,6 +1,7 @@
 //! The end of a key: in the device first, then in the keyring.
 
-use crate::backend::{BackendError, Keystore, Locator};
+use super::identity::Identity;
+use crate::backend::{BackendError, Keystore, Locator, SecretInfo};
 use crate::error::{Error, Result};
 use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile};
 
@@ -36,8 +37,7 @@ use crate::keyring::{KeyEntry, KeyState, KeyVersion, KeyringFile};
 pub struct DestroyRequest {
     /// The key's name.
     pub name: String,
-    /// The RFC 7638 thumbprint of the version that is meant; the locator of a pending version that
-    /// has no key.
+    /// What [`confirmation`] says of the version that is meant.
     pub confirm: String,
     /// Destroy a version that still serves.
     pub force: bool,
@@ -79,6 +79,19 @@ pub struct Destroyed {
     pub in_device: bool,
     /// The keyring has no other version of the key left.
     pub was_last: bool,
+}
+
+/// Returns what confirms that a version is meant: the RFC 7638 thumbprint of its public half; the check
+/// value of a symmetric key, or its kid where the device told none; the locator of a pending version.
+pub fn confirmation(version: &KeyVersion) -> String {
+    match (Identity::recorded(version), &version.kid) {
+        (Some(Identity::Public(public)), _) => public.thumbprint(),
+        (Some(Identity::Secret(SecretInfo { check_value: Some(value), .. })), _) => {
+            value.to_string()
+        }
+        (Some(Identity::Secret(_)), Some(kid)) => kid.clone(),
+        _ => version.locator.to_string(),
+    }
 }
 
 /// Returns the name of the keystore that [`destroy`] needs for this request.
@@ -143,9 +156,9 @@ pub fn destroy(
 
 /// Destroys the key of a version, if it is the recorded one; returns whether the device had it.
 fn destroy_in_device(name: &str, keystore: &dyn Keystore, version: &KeyVersion) -> Result<bool> {
-    // What the thumbprint confirmed is the recorded key: another one in its place is not destroyed.
-    let found = match &version.public {
-        Some(public) => keystore.find_with_public(&version.locator, &public.key).map(drop),
+    // What was confirmed is the recorded key: another one in its place is not destroyed.
+    let found = match Identity::recorded(version) {
+        Some(identity) => identity.find(keystore, &version.locator).map(drop),
         None => Ok(()),
     };
     // A key that is not there may have left its public half behind.
@@ -165,10 +178,9 @@ fn destroy_in_device(name: &str, keystore: &dyn Keystore, version: &KeyVersion) 
 }
 
 fn confirmed<'a>(key: &'a KeyEntry, confirm: &str) -> Option<&'a KeyVersion> {
-    key.versions.iter().find(|version| match &version.public {
-        Some(public) => public.key.thumbprint() == confirm,
-        None => version.locator.to_string() == confirm,
-    })
+    let mut meant = key.versions.iter().filter(|version| confirmation(version) == confirm);
+    // A check value may be that of two.
+    meant.next().filter(|_| meant.next().is_none())
 }
 
 /// A pending version may have a key in the device that the keyring does not know the thumbprint of.
@@ -176,10 +188,13 @@ fn pending_in_device(key: &KeyEntry, keystore: &dyn Keystore, confirm: &str) -> 
     let pending = key.pending().filter(|pending| pending.keystore == keystore.name());
     let pending = pending.ok_or_else(|| wrong(key))?;
     match keystore.find(&pending.locator) {
-        Ok(found) => match &found.info().public {
-            Some(public) if public.thumbprint() == confirm => Ok(pending.clone()),
-            _ => Err(wrong(key)),
-        },
+        Ok(found) => {
+            let mut made = pending.clone();
+            if let Some(identity) = Identity::told(found.info()) {
+                identity.record(&mut made);
+            }
+            if confirmation(&made) == confirm { Ok(pending.clone()) } else { Err(wrong(key)) }
+        }
         Err(BackendError::NotFound { .. }) => Err(wrong(key)),
         Err(error) => Err(error.into()),
     }
@@ -189,7 +204,7 @@ fn wrong(key: &KeyEntry) -> Error {
     let is_pending = key.versions.iter().all(|version| version.state == KeyState::Pending);
     let what = match (is_pending, key.pending()) {
         (true, Some(KeyVersion { locator, .. })) => by_locator(locator),
-        _ => "the thumbprint of one of its versions".into(),
+        _ => "the thumbprint or check value of one of its versions".into(),
     };
     Error::Usage(format!(
         "the confirmation for key {} is not {what}: nothing was destroyed; \

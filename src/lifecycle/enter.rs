@@ -1,11 +1,14 @@
 //! Keys that are made in a device, or put into it.
 
-use super::entry::{Entry, is_interrupted};
+use super::entry::{Entry, Make, is_interrupted};
+use super::identity::Identity;
+use super::jwks::Stated;
 use super::{Entered, KeyRequest, Outcome, probe};
-use crate::backend::{KeyShape, KeySpec, Keystore};
+use crate::backend::{CheckValue, KeyShape, KeySpec, Keystore, SecretInfo};
 use crate::error::{Error, Result};
 use crate::jose::alg::Curve;
-use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::jose::jwk::PrivateJwk;
+use crate::jose::oct::SecretJwk;
 use crate::keyring::{KeyEntry, KeyringFile, Provenance};
 
 /// A key to be made in a device.
@@ -36,7 +39,8 @@ use crate::keyring::{KeyEntry, KeyringFile, Provenance};
 pub struct GenerateRequest {
     /// What every way in needs.
     pub key: KeyRequest,
-    /// The RSA modulus, in bits; 3072 unless given.
+    /// The RSA modulus, in bits, 3072 unless given; or the length of a symmetric key, unless given the
+    /// one that the algorithm has, 256 for `dir`, and that of the hash for HMAC.
     pub bits: Option<u32>,
     /// The curve; that of the algorithm, or P-256, unless given.
     pub curve: Option<Curve>,
@@ -75,6 +79,17 @@ pub struct ImportRequest {
     pub key: KeyRequest,
     /// The key.
     pub private: PrivateJwk,
+    /// Why it may serve in production, in the words of who decided it.
+    pub waiver: Option<String>,
+}
+
+/// A known symmetric key to be put into a device.
+#[derive(Debug)]
+pub struct ImportSecretRequest {
+    /// What every way in needs. Without a kid, the JWK's own is kept: tokens out there name it.
+    pub key: KeyRequest,
+    /// The key.
+    pub secret: SecretJwk,
     /// Why it may serve in production, in the words of who decided it.
     pub waiver: Option<String>,
 }
@@ -123,7 +138,7 @@ pub fn generate(
         Some(key) if !is_interrupted(key) => present(key),
         _ => {
             let is_sized = request.bits.is_some() || request.curve.is_some();
-            let expected = |public: &PublicKey| !is_sized || KeyShape::of(public) == shape;
+            let expected = |found: &Identity| !is_sized || found.shape() == shape;
             Entry {
                 keystore,
                 request: &request.key,
@@ -154,19 +169,58 @@ pub fn import(
     key.check_fit(public.key.kind())?;
     super::jwks::check_claims(public, purpose, &key.algs)?;
     let spec = KeySpec { shape: KeyShape::of(&public.key), algs: key.algs.clone() };
-    probe(keystore, &spec)?;
+    let known = Identity::Public(public.key.clone());
+    let make = |locator: &_| keystore.import(locator, &spec, &request.private);
+    enter_known(file, keystore, &key, &spec, &request.waiver, &make, &known)
+}
+
+/// Puts a known symmetric key into the device and enters it, active, recorded as imported.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_secret(
+    file: &KeyringFile,
+    keystore: &dyn Keystore,
+    request: &ImportSecretRequest,
+) -> Result<Entered> {
+    let secret = &request.secret;
+    let mut key = request.key.clone();
+    key.kid = key.kid.or_else(|| secret.kid.clone());
+    let purpose = key.check()?;
+    key.check_fit(secret.kind())?;
+    let stated = Stated { use_: &secret.use_, key_ops: &secret.key_ops, alg: &secret.alg };
+    stated.check(purpose, &key.algs)?;
+    let spec = KeySpec { shape: KeyShape::Oct { bits: secret.bits() }, algs: key.algs.clone() };
+    let known = Identity::Secret(SecretInfo {
+        bits: secret.bits(),
+        check_value: Some(CheckValue::of(secret.expose(), purpose)),
+    });
+    let make = |locator: &_| keystore.import_secret(locator, &spec, secret);
+    enter_known(file, keystore, &key, &spec, &request.waiver, &make, &known)
+}
+
+fn enter_known(
+    file: &KeyringFile,
+    keystore: &dyn Keystore,
+    request: &KeyRequest,
+    spec: &KeySpec,
+    waiver: &Option<String>,
+    make: &Make<'_>,
+    known: &Identity,
+) -> Result<Entered> {
+    probe(keystore, spec)?;
     let mut writer = file.lock()?;
-    if let Some(present) = writer.keyring().key(&key.name).filter(|key| !is_interrupted(key)) {
+    if let Some(present) = writer.keyring().key(&request.name).filter(|key| !is_interrupted(key)) {
         return Err(taken(present, ""));
     }
     Entry {
         keystore,
-        request: &key,
+        request,
         provenance: Provenance::Imported,
-        waiver: request.waiver.clone(),
-        make: &|locator| keystore.import(locator, &spec, &request.private),
-        expected: &|found| *found == public.key,
-        known: Some(&public.key),
+        waiver: waiver.clone(),
+        make,
+        expected: &|found| found.joined(known).is_some(),
+        known: Some(known),
     }
     .enter(&mut writer)
 }
@@ -184,10 +238,10 @@ fn present_as_asked(key: &KeyEntry, keystore: &str, request: &GenerateRequest) -
     if active.version.keystore != keystore {
         return differs(format!("in keystore {}", active.version.keystore));
     }
-    let Some(public) = &active.version.public else {
+    let Some(identity) = Identity::recorded(active.version) else {
         return differs("without its public half".into());
     };
-    let shape = KeyShape::of(&public.key);
+    let shape = identity.shape();
     let is_sized = request.bits.is_some() || request.curve.is_some();
     if is_sized && shape != request.key.shape(request.bits, request.curve)? {
         return differs(format!("is {shape}"));

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::identity::Identity;
 use super::{Entered, KeyRequest, Outcome, prove};
-use crate::backend::{BackendError, HardwareKey, KeyShape, Keystore, Locator, Support};
+use crate::backend::{BackendError, HardwareKey, Keystore, Locator, Support};
 use crate::error::{Error, Result};
 use crate::jose::alg::KeyAlgorithm;
-use crate::jose::jwk::{PublicJwk, PublicKey};
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring, KeyringWriter};
 use crate::keyring::{Provenance, Timestamp};
 
@@ -21,9 +21,9 @@ pub(super) struct Entry<'a> {
     pub(super) waiver: Option<String>,
     pub(super) make: &'a Make<'a>,
     /// Whether a key that a crash left is the one that is asked for now.
-    pub(super) expected: &'a dyn Fn(&PublicKey) -> bool,
-    /// The public half, where it is known without the device.
-    pub(super) known: Option<&'a PublicKey>,
+    pub(super) expected: &'a dyn Fn(&Identity) -> bool,
+    /// By what the key is known without the device.
+    pub(super) known: Option<&'a Identity>,
 }
 
 impl Entry<'_> {
@@ -32,7 +32,7 @@ impl Entry<'_> {
         if let Some(locator) = interrupted.map(|pending| pending.locator.clone()) {
             self.check_interrupted(writer)?;
             let found = match self.known {
-                Some(public) => self.keystore.find_with_public(&locator, public),
+                Some(known) => known.find(self.keystore, &locator),
                 None => self.keystore.find(&locator),
             };
             match found {
@@ -54,11 +54,11 @@ impl Entry<'_> {
             }
         };
         let proved = self
-            .public_half(key.as_ref())
-            .and_then(|public| Ok((public, prove(key.as_ref(), &self.request.algs)?)));
+            .identity(key.as_ref())
+            .and_then(|identity| Ok((identity, prove(key.as_ref(), &self.request.algs)?)));
         match proved {
-            Ok((public, support)) => {
-                self.activate(writer, key.as_ref(), public, support, Outcome::Entered)
+            Ok((identity, support)) => {
+                self.activate(writer, key.as_ref(), identity, support, Outcome::Entered)
             }
             Err(error) => {
                 let is_clean = self.keystore.destroy(&locator).is_ok();
@@ -70,10 +70,10 @@ impl Entry<'_> {
 
     /// What the keyring would refuse in the end is refused before the device has a key of it.
     fn check_free(&self, keyring: &Keyring) -> Result<()> {
-        let public = self.known;
+        // Two symmetric keys may have one check value, and be two all the same.
+        let public = self.known.filter(|known| matches!(known, Identity::Public(_)));
         let is_same = |found: &KeyRef<'_>| {
-            let recorded = found.version.public.as_ref().map(|jwk| &jwk.key);
-            public.is_some() && recorded == public
+            public.is_some() && Identity::recorded(found.version).as_ref() == public
         };
         if let Some(found) = keyring.versions().find(is_same) {
             return Err(Error::Usage(format!(
@@ -81,7 +81,7 @@ impl Entry<'_> {
                 found.key.name
             )));
         }
-        let kid = self.request.kid.clone().or_else(|| public.map(PublicKey::thumbprint));
+        let kid = self.request.kid.clone().or_else(|| public.map(Identity::kid));
         let is_taken = |found: &KeyRef<'_>| Some(found.kid) == kid.as_deref();
         match keyring.versions().find(is_taken) {
             Some(found) => Err(Error::Usage(format!(
@@ -119,13 +119,13 @@ impl Entry<'_> {
         locator: &Locator,
         key: &dyn HardwareKey,
     ) -> Result<Entered> {
-        let public = self.public_half(key)?;
-        if !(self.expected)(&public) {
+        let identity = self.identity(key)?;
+        if !(self.expected)(&identity) {
             return Err(Error::Usage(format!(
                 "key {} was begun with another key ({}) and interrupted: run that command again \
                  to complete it, or `key destroy {}` to give it up",
                 self.request.name,
-                KeyShape::of(&public),
+                identity.shape(),
                 self.request.name
             )));
         }
@@ -137,22 +137,22 @@ impl Entry<'_> {
             return Err(self.not_as_asked(weak.join(", ")));
         }
         let support = prove(key, &self.request.algs)?;
-        self.activate(writer, key, public, support, Outcome::Completed)
+        self.activate(writer, key, identity, support, Outcome::Completed)
     }
 
-    fn public_half(&self, key: &dyn HardwareKey) -> Result<PublicKey> {
-        let public = match (&key.info().public, self.known) {
-            (Some(told), Some(known)) if told != known => {
-                return Err(self.not_as_asked("its public half is another one".into()));
-            }
-            (Some(told), _) => told,
-            (None, Some(known)) => known,
+    fn identity(&self, key: &dyn HardwareKey) -> Result<Identity> {
+        let identity = match (Identity::told(key.info()), self.known) {
+            (Some(told), Some(known)) => told.joined(known).ok_or_else(|| {
+                self.not_as_asked("its public half or check value is another one".into())
+            })?,
+            (Some(told), None) => told,
+            (None, Some(known)) => known.clone(),
             (None, None) => {
                 return Err(self.not_as_asked("the device does not tell its public half".into()));
             }
         };
-        self.request.check_fit(public.kind())?;
-        Ok(public.clone())
+        self.request.check_fit(identity.shape().kind())?;
+        Ok(identity)
     }
 
     fn not_as_asked(&self, what: String) -> Error {
@@ -173,6 +173,7 @@ impl Entry<'_> {
             waiver: self.waiver.clone(),
             unproven: Vec::new(),
             public: None,
+            secret: None,
         };
         let entry = super::adopt::entry(self.request, version);
         writer.change(|keyring| keyring.keys.push(entry))
@@ -182,21 +183,21 @@ impl Entry<'_> {
         &self,
         writer: &mut KeyringWriter,
         key: &dyn HardwareKey,
-        public: PublicKey,
+        identity: Identity,
         support: Vec<(KeyAlgorithm, Support)>,
         outcome: Outcome,
     ) -> Result<Entered> {
-        let shape = KeyShape::of(&public);
+        let shape = identity.shape();
         let name = self.request.name.as_str();
         let version = writer.change(|keyring| {
             let entry = keyring.key_mut(name)?;
             let mut versions = entry.versions.iter_mut();
             let version = versions.find(|version| version.state == KeyState::Pending)?;
             version.kid_given = self.request.kid.is_some();
-            version.kid = Some(self.request.kid.clone().unwrap_or_else(|| public.thumbprint()));
+            version.kid = Some(self.request.kid.clone().unwrap_or_else(|| identity.kid()));
             version.unproven = super::adopt::doubts(key.info());
             version.waiver.clone_from(&self.waiver);
-            version.public = Some(PublicJwk::bare(public));
+            identity.record(version);
             version.state = KeyState::Active;
             Some(version.clone())
         })?;

@@ -1,33 +1,33 @@
 //! What is published of the keys: public JWKs, and the JWK Set.
 
-use std::collections::HashSet;
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::jose::alg::{KeyAlgorithm, Purpose};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, Purpose};
 use crate::jose::json::quotable;
-use crate::jose::jwk::{PRIVATE_MEMBERS, PublicJwk};
+use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
 
-/// Makes the JWK Set of a keyring: signing keys that are active or retiring (their signatures are
+/// Makes the JWK Set of a keyring, as [`published_keys`] chooses them.
+///
+/// # Errors
+/// [`Error::Config`] if it is not fit to be published, with the key it fails on.
+pub fn jwks(keyring: &Keyring) -> Result<Value> {
+    let set = published_keys(keyring).to_published();
+    set.map_err(|error| Error::Config(format!("the JWK Set was not published: {error}")))
+}
+
+/// Returns the keys of a keyring that are published: signing keys that are active or retiring (their signatures are
 /// still about), decryption keys that are active (nothing new is to be encrypted to others).
 ///
 /// Every key has its `kid` and `use`, and `alg` where it is bound to exactly one. The order is that
-/// of the keyring. What is returned has been checked to hold no private member and no kid twice.
-///
-/// # Errors
-/// [`Error::Config`] if the check fails, with the key it fails on.
-pub fn jwks(keyring: &Keyring) -> Result<Value> {
+/// of the keyring. [`JwkSet::to_published`] checks that there is no private member and no kid twice.
+pub fn published_keys(keyring: &Keyring) -> JwkSet {
     let is_published = |found: &KeyRef<'_>| match found.key.purpose {
         Purpose::Sign => found.version.state.serves(),
         Purpose::Decrypt => found.version.state == KeyState::Active,
     };
-    let keys: Vec<PublicJwk> =
-        keyring.versions().filter(is_published).filter_map(published).collect();
-    let set = json!({ "keys": keys });
-    check(&set.to_string())?;
-    Ok(set)
+    JwkSet { keys: keyring.versions().filter(is_published).filter_map(published).collect() }
 }
 
 /// Returns the public JWK of a version as it is published; `None` if it has no public half.
@@ -43,7 +43,7 @@ pub(super) fn published_version(
 ) -> PublicJwk {
     let mut jwk = PublicJwk::bare(public.key.clone());
     jwk.kid.clone_from(&version.kid);
-    jwk.use_ = algs.first().map(|alg| use_of(alg.purpose()).to_owned());
+    jwk.use_ = algs.first().map(|alg| alg.purpose().jwk_use().to_owned());
     jwk.alg = match algs {
         [alg] => Some(alg.name().to_owned()),
         _ => None,
@@ -53,66 +53,51 @@ pub(super) fn published_version(
 
 /// Checks that what a JWK says of itself agrees with what its key shall be bound to.
 pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
-    if let Some(own) = jwk.use_.as_deref().filter(|own| *own != use_of(purpose)) {
-        return Err(Error::Usage(format!(
-            "the JWK says use {:?}, and the key shall be for {:?}",
-            quotable(own),
-            use_of(purpose)
-        )));
-    }
-    // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
-    let operations = jwk.key_ops.as_deref().unwrap_or_default();
-    let is_meant = |own: &String| operations_of(purpose).contains(&own.as_str());
-    if !operations.is_empty() && !operations.iter().any(is_meant) {
-        return Err(Error::Usage(format!(
-            "the JWK has none of the key_ops that a key for {:?} has: {}",
-            use_of(purpose),
-            operations_of(purpose).join(", ")
-        )));
-    }
-    let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
-        Some(own) => algs.iter().any(|alg| alg.is_same_as(own)),
-        None => false,
-    };
-    match jwk.alg.as_deref() {
-        Some(own) if !is_named(own) => {
-            let own = quotable(own);
-            Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
-        }
-        _ => Ok(()),
-    }
+    Stated { use_: &jwk.use_, key_ops: &jwk.key_ops, alg: &jwk.alg }.check(purpose, algs)
 }
 
-fn use_of(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Decrypt => "enc",
-        Purpose::Sign => "sig",
-    }
+/// What a JWK says of its key.
+pub(super) struct Stated<'a> {
+    pub(super) use_: &'a Option<String>,
+    pub(super) key_ops: &'a Option<Vec<String>>,
+    pub(super) alg: &'a Option<String>,
 }
 
-/// The operations of either half of a key (RFC 7517 section 4.3).
-fn operations_of(purpose: Purpose) -> &'static [&'static str] {
-    match purpose {
-        Purpose::Decrypt => {
-            &["decrypt", "encrypt", "unwrapKey", "wrapKey", "deriveKey", "deriveBits"]
+impl Stated<'_> {
+    /// Checks that it agrees with what the key shall be bound to.
+    pub(super) fn check(&self, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
+        if let Some(own) = self.use_.as_deref().filter(|own| *own != purpose.jwk_use()) {
+            return Err(Error::Usage(format!(
+                "the JWK says use {:?}, and the key shall be for {:?}",
+                quotable(own),
+                purpose.jwk_use()
+            )));
         }
-        Purpose::Sign => &["sign", "verify"],
+        // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
+        let operations = self.key_ops.as_deref().unwrap_or_default();
+        let is_meant = |own: &String| purpose.operations().contains(&own.as_str());
+        if !operations.is_empty() && !operations.iter().any(is_meant) {
+            return Err(Error::Usage(format!(
+                "the JWK has none of the key_ops that a key for {:?} has: {}",
+                purpose.jwk_use(),
+                purpose.operations().join(", ")
+            )));
+        }
+        let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
+            Some(own) => algs.iter().any(|alg| alg.is_same_as(own)),
+            // The key of `dir` is that of its enc, which is what a JWK may name (RFC 7517 section
+            // 4.4; RFC 7520 section 5.6.1).
+            None => {
+                let is_dir = algs == [KeyAlgorithm::Unwrap(KeyManagement::Dir)];
+                is_dir && ContentEncryption::from_name(name).is_some()
+            }
+        };
+        match self.alg.as_deref() {
+            Some(own) if !is_named(own) => {
+                let own = quotable(own);
+                Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
+            }
+            _ => Ok(()),
+        }
     }
-}
-
-/// Looks at the serialized set, as a reader will.
-fn check(text: &str) -> Result<()> {
-    let wrong = |what: String| Error::Config(format!("the JWK Set was not published: {what}"));
-    let set: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let mut kids = HashSet::new();
-    for key in set["keys"].as_array().into_iter().flatten() {
-        let kid = key["kid"].as_str().unwrap_or_default();
-        if let Some(name) = PRIVATE_MEMBERS.iter().find(|name| key.get(**name).is_some()) {
-            return Err(wrong(format!("the key {kid:?} has the private member {name:?}")));
-        }
-        if kid.is_empty() || !kids.insert(kid.to_owned()) {
-            return Err(wrong(format!("the kid {kid:?} is missing or there twice")));
-        }
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@
 use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Support};
 use crate::config::Profile;
 use crate::error::{Error, Result};
-use crate::jose::alg::{Curve, KeyAlgorithm, KeyKind, Purpose};
+use crate::jose::alg::{Curve, Hash, KeyAlgorithm, KeyKind, KeyManagementMode as Mode, Purpose};
 use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk};
 use crate::keyring::{KeyVersion, check_kid, check_name};
 use crate::policy::Policy;
@@ -16,13 +16,15 @@ mod adopt;
 mod destroy;
 mod enter;
 mod entry;
+mod identity;
 mod jwks;
 mod orphans;
 
 pub use adopt::{AdoptRequest, adopt};
-pub use destroy::{DestroyRequest, Destroyed, destroy, keystore_of};
-pub use enter::{GenerateRequest, ImportRequest, generate, import};
-pub use jwks::{jwks, published};
+pub use destroy::{DestroyRequest, Destroyed, confirmation, destroy, keystore_of};
+pub use enter::import_secret;
+pub use enter::{GenerateRequest, ImportRequest, ImportSecretRequest, generate, import};
+pub use jwks::{jwks, published, published_keys};
 pub use orphans::{Orphans, PendingKey, orphans};
 
 /// What every way into the keyring needs to know of the key.
@@ -46,7 +48,7 @@ pub struct KeyRequest {
     pub name: String,
     /// The algorithms it shall be bound to.
     pub algs: Vec<KeyAlgorithm>,
-    /// The kid it shall have; the RFC 7638 thumbprint unless given.
+    /// The kid it shall have; unless given, the RFC 7638 thumbprint, or random for a symmetric key.
     pub kid: Option<String>,
     /// `strict` binds a key to one algorithm, and makes RSA keys from 3072 bits.
     pub profile: Profile,
@@ -89,7 +91,7 @@ pub struct Entered {
     pub algs: Vec<KeyAlgorithm>,
     /// Kind and size.
     pub shape: KeyShape,
-    /// The version, with kid, locator and public half; `None` for a dry run.
+    /// The version, with kid, locator and public half or check value; `None` for a dry run.
     pub version: Option<KeyVersion>,
     /// How the device does each of the algorithms; empty if the key was there already.
     pub support: Vec<(KeyAlgorithm, Support)>,
@@ -116,7 +118,7 @@ pub enum Outcome {
 }
 
 impl Entered {
-    /// Returns the public JWK as it is published, if there is a key yet.
+    /// Returns the public JWK as it is published; `None` for a symmetric key, and for a dry run.
     pub fn jwk(&self) -> Option<PublicJwk> {
         let version = self.version.as_ref()?;
         Some(jwks::published_version(version.public.as_ref()?, version, &self.algs))
@@ -154,6 +156,13 @@ impl KeyRequest {
                 )));
             }
         }
+        if first.is_symmetric() && self.algs.len() > 1 {
+            return Err(Error::Usage(format!(
+                "{first} is for a symmetric key, which is bound to one algorithm: key {} has {}",
+                self.name,
+                self.algs.len()
+            )));
+        }
         let has_several = !self.algs.iter().all(|alg| alg.is_same_as(*first));
         if has_several && !Policy::of(self.profile).several_algs {
             return Err(Error::Usage(format!(
@@ -172,7 +181,14 @@ impl KeyRequest {
         let Some(first) = self.algs.first().copied() else {
             return Err(Error::Usage(format!("key {} needs an algorithm: --alg", self.name)));
         };
-        let shape = if first.fits(KeyKind::Rsa) {
+        let shape = if first.is_symmetric() {
+            if let Some(curve) = curve {
+                return Err(Error::Usage(format!(
+                    "{first} is for symmetric keys, not for {curve}"
+                )));
+            }
+            KeyShape::Oct { bits: bits.unwrap_or_else(|| secret_bits(first)) }
+        } else if first.fits(KeyKind::Rsa) {
             if let Some(curve) = curve {
                 return Err(Error::Usage(format!("{first} is for RSA keys, not for {curve}")));
             }
@@ -205,6 +221,19 @@ impl KeyRequest {
     fn has_same_algs(&self, algs: &[KeyAlgorithm]) -> bool {
         self.algs.len() == algs.len() && self.algs.iter().all(|alg| algs.contains(alg))
     }
+}
+
+/// The length of a new symmetric key where none is asked for: the one that a key wrap has; 256 for
+/// `dir`; that of the hash for HMAC (RFC 7518 section 3.2).
+fn secret_bits(alg: KeyAlgorithm) -> u32 {
+    let bytes = match alg {
+        KeyAlgorithm::Unwrap(alg) => match alg.mode() {
+            Mode::KeyWrapping(wrap) | Mode::GcmKeyWrapping(wrap) => wrap.key_len(),
+            _ => 32,
+        },
+        KeyAlgorithm::Sign(alg) => alg.hash().map_or(32, Hash::len),
+    };
+    8 * bytes as u32
 }
 
 fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {

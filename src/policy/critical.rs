@@ -22,6 +22,17 @@ const MAX_LABEL: usize = 63;
 type Check = dyn Fn(&Value, &Header) -> std::result::Result<(), String> + Send + Sync;
 
 /// A header parameter that is understood where `crit` names it, with the check of its value.
+///
+/// ```
+/// use hsm_jose::policy::CriticalExtension;
+///
+/// let amount = CriticalExtension::new("https://bank.example/amount", |value, _header| {
+///     value.as_u64().map(drop).ok_or_else(|| "is not an amount".to_owned())
+/// })?;
+/// assert_eq!(amount.name(), "https://bank.example/amount");
+/// assert!(CriticalExtension::known("http://openbanking.org.uk/iat").is_some());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct CriticalExtension {
     name: String,
@@ -29,6 +40,19 @@ pub struct CriticalExtension {
 }
 
 /// The header parameters that `crit` may name, for JWS and JWE alike; empty unless some are added.
+///
+/// ```
+/// use hsm_jose::jose::alg::SignatureAlgorithm;
+/// use hsm_jose::policy::{CriticalExtension, JwsRules};
+///
+/// let mut rules = JwsRules::new([SignatureAlgorithm::Ps256])?;
+/// for name in CriticalExtension::KNOWN {
+///     let known = CriticalExtension::known(name).expect("it is one of those");
+///     rules.limits.critical = rules.limits.critical.with(known)?;
+/// }
+/// assert_eq!(rules.limits.critical.names().count(), 3);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct CriticalExtensions(Vec<CriticalExtension>);
 

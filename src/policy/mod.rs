@@ -37,7 +37,23 @@ use crate::jose::header::Header;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList<T>(Vec<T>);
 
-/// What a JWE must be to reach a key.
+/// What a JWE must be to reach a key: for whoever names the algorithms of a protocol.
+///
+/// ```
+/// use hsm_jose::jose::alg::{ContentEncryption, KeyManagement};
+/// use hsm_jose::policy::JweRules;
+///
+/// let rules = JweRules::new([KeyManagement::EcdhEs], [ContentEncryption::A256Gcm])?;
+/// assert!(!rules.algs.contains(KeyManagement::RsaOaep));
+/// assert!(JweRules::new([], [ContentEncryption::A256Gcm]).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
+/// There are no rules that name nothing:
+///
+/// ```compile_fail,E0599
+/// let rules = hsm_jose::policy::JweRules::default();
+/// ```
 #[derive(Clone, Debug)]
 pub struct JweRules {
     /// Allowed `alg` values.
@@ -50,7 +66,17 @@ pub struct JweRules {
     pub limits: Limits,
 }
 
-/// What a JWS must be to reach a key.
+/// What a JWS must be to reach a key: for whoever names the algorithms of a protocol.
+///
+/// ```
+/// use hsm_jose::jose::alg::SignatureAlgorithm;
+/// use hsm_jose::policy::JwsRules;
+///
+/// let rules = JwsRules::new([SignatureAlgorithm::Es256])?;
+/// assert!(!rules.unencoded);
+/// assert!(JwsRules::new([]).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JwsRules {
     /// Allowed `alg` values.
@@ -68,6 +94,12 @@ pub struct JwsRules {
 ///
 /// Whatever is chosen: `crit` and `b64` there are malformed, `typ` and `cty` count only where they are
 /// protected, and a member that policy refuses is refused there too.
+///
+/// ```
+/// use hsm_jose::policy::{JwsUnprotectedHeader, Policy, Profile};
+///
+/// assert_eq!(Policy::of(Profile::Strict).jws.unprotected, JwsUnprotectedHeader::Ignored);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwsUnprotectedHeader {
     /// Nothing: `alg` must be protected, and a `kid` that is not names no key, as if it were not
@@ -108,6 +140,17 @@ impl<T: Copy + PartialEq> AllowList<T> {
         self.0.contains(&value)
     }
 
+    /// Adds values to the end of the list.
+    pub(crate) fn widened(&self, more: impl IntoIterator<Item = T>) -> Self {
+        let mut list = self.0.clone();
+        for value in more {
+            if !list.contains(&value) {
+                list.push(value);
+            }
+        }
+        Self(list)
+    }
+
     /// Keeps the values of `wish`, in its order, all of which must be in this list.
     ///
     /// # Errors
@@ -136,6 +179,23 @@ impl<T: std::fmt::Display> std::fmt::Display for AllowList<T> {
 }
 
 impl JweRules {
+    /// Allows these algorithms, in order of preference, and nothing that profile `strict` would not
+    /// take otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a list without a value.
+    pub fn new(
+        algs: impl IntoIterator<Item = KeyManagement>,
+        encs: impl IntoIterator<Item = ContentEncryption>,
+    ) -> Result<Self> {
+        Ok(Self {
+            algs: AllowList::new(algs)?,
+            encs: AllowList::new(encs)?,
+            unprotected: UnprotectedHeaders::RecipientKey,
+            limits: Limits::default(),
+        })
+    }
+
     /// Checks the header of a JWE that is protected as a whole.
     ///
     /// # Errors
@@ -157,6 +217,20 @@ impl JweRules {
 }
 
 impl JwsRules {
+    /// Allows these algorithms, in order of preference, and nothing that profile `strict` would not
+    /// take otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a list without a value.
+    pub fn new(algs: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self> {
+        Ok(Self {
+            algs: AllowList::new(algs)?,
+            unprotected: JwsUnprotectedHeader::Ignored,
+            unencoded: false,
+            limits: Limits::default(),
+        })
+    }
+
     /// Checks the header of a JWS.
     ///
     /// # Errors
@@ -183,7 +257,9 @@ fn refused_name<T: std::fmt::Display>(what: &str, name: &str, allowed: &AllowLis
         "none" => " (a token that nobody signed)",
         "RSA1_5" => " (PKCS#1 v1.5 padding cannot be opened without an oracle)",
         "dir" | "A128KW" | "A192KW" | "A256KW" | "A128GCMKW" | "A192GCMKW" | "A256GCMKW"
-        | "HS256" | "HS384" | "HS512" => " (symmetric keys are not in this release)",
+        | "HS256" | "HS384" | "HS512" => {
+            " (symmetric keys work only where `symmetric` of [policy] names their algorithm)"
+        }
         _ if name.starts_with("PBES2-") => " (passwords are not keys)",
         _ => "",
     };

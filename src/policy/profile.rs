@@ -86,6 +86,17 @@ const HEADER_BORNE_KEYS: &[&str] = &["jku", "jwk", "x5u", "x5c"];
 const ZIP: (&str, &str) = ("zip", "compression before encryption tells lengths, and bombs");
 const B64: (&str, &str) = ("b64", "it says how the payload of a JWS is signed (RFC 7797)");
 
+impl Default for Limits {
+    /// Those of profile `strict`.
+    fn default() -> Self {
+        Self {
+            max_token_len: MAX_TOKEN_LEN,
+            refused_parameters: HEADER_BORNE_KEYS,
+            critical: CriticalExtensions::default(),
+        }
+    }
+}
+
 impl Profile {
     /// Returns the name of the profile.
     pub const fn name(self) -> &'static str {
@@ -103,10 +114,9 @@ impl Policy {
         use KeyManagement as Alg;
         use SignatureAlgorithm as Sig;
         let is_strict = profile == Profile::Strict;
-        let limits = Limits {
-            max_token_len: MAX_TOKEN_LEN,
-            refused_parameters: if is_strict { HEADER_BORNE_KEYS } else { &[] },
-            critical: CriticalExtensions::default(),
+        let limits = match profile {
+            Profile::Strict => Limits::default(),
+            Profile::All => Limits { refused_parameters: &[], ..Limits::default() },
         };
         let (algs, encs, sigs) = if is_strict {
             (
@@ -153,6 +163,29 @@ impl Policy {
         }
     }
 
+    /// Allows algorithms of symmetric keys by name: no profile for production has any.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an algorithm of key pairs, which belongs to the profile.
+    pub fn with_symmetric(mut self, algs: &[KeyAlgorithm]) -> Result<Self> {
+        if let Some(alg) = algs.iter().find(|alg| !alg.is_symmetric()) {
+            return Err(Error::Config(format!(
+                "policy.symmetric: {alg} is not for symmetric keys; a wider profile may allow it"
+            )));
+        }
+        let unwrap = algs.iter().filter_map(|alg| match alg {
+            KeyAlgorithm::Unwrap(alg) => Some(*alg),
+            KeyAlgorithm::Sign(_) => None,
+        });
+        let sign = algs.iter().filter_map(|alg| match alg {
+            KeyAlgorithm::Sign(alg) => Some(*alg),
+            KeyAlgorithm::Unwrap(_) => None,
+        });
+        self.jwe.algs = self.jwe.algs.widened(unwrap);
+        self.jws.algs = self.jws.algs.widened(sign);
+        Ok(self)
+    }
+
     /// Narrows what the commands outside a context take.
     ///
     /// # Errors
@@ -176,6 +209,12 @@ impl Policy {
         self.jws.limits.critical = critical;
         self.jws.unencoded = unencoded.unwrap_or(self.jws.unencoded);
         self
+    }
+
+    /// Returns the algorithms of symmetric keys that are allowed.
+    pub fn symmetric(&self) -> impl Iterator<Item = KeyAlgorithm> + '_ {
+        let unwrap = self.jwe.algs.iter().map(KeyAlgorithm::Unwrap);
+        unwrap.chain(self.jws.algs.iter().map(KeyAlgorithm::Sign)).filter(|alg| alg.is_symmetric())
     }
 
     /// Returns whether the policy lets an algorithm of ours work outside a context.
@@ -226,7 +265,7 @@ impl Policy {
     pub fn text(&self) -> String {
         let critical: Vec<_> = self.jws.limits.critical.names().collect();
         format!(
-            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\n\
+            "profile {}\nJWE alg: {}\nJWE enc: {}\nJWE unprotected headers: {}\nJWS alg: {}\nsymmetric keys: {}\n\
              JWS unprotected header: {}\nJWS unencoded payload (b64 false): {}\ncrit: {}\n\
              RSA made here: {} bits or more\nRSA of partners: {} bits or more, exponent {} or more\n\
              refused parameters: {}\ntoken: at most {} bytes\nfailed decryptions of a peer with a \
@@ -236,6 +275,10 @@ impl Policy {
             self.jwe.encs,
             self.jwe.unprotected.text(),
             self.jws.algs,
+            match AllowList::new(self.symmetric()) {
+                Ok(algs) => algs.to_string(),
+                Err(_) => "none".to_owned(),
+            },
             self.jws.unprotected,
             if self.jws.unencoded { "taken" } else { "refused" },
             match critical.is_empty() {

@@ -1,21 +1,28 @@
 //! Content encryption: AES-GCM and AES-CBC with HMAC (RFC 7518 section 5).
 
 use aes::{Aes128, Aes192, Aes256};
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, AesGcm, KeyInit};
-use cbc::cipher::consts::{U12, U16};
+use cbc::cipher::consts::U16;
 use cbc::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
-use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
 use hmac::{Hmac, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
 use zeroize::Zeroizing;
 
-use super::random;
+use super::{aes_gcm, random};
 use crate::jose::alg::ContentEncryption;
 use crate::secret::Plaintext;
 
 /// What content encryption gives: IV, ciphertext and tag, with the lengths of the `enc`.
+///
+/// ```
+/// use hsm_jose::primitives::content::Sealed;
+///
+/// /// How many octets a content encryption adds to a plaintext of `len`.
+/// fn overhead(sealed: &Sealed, len: usize) -> usize {
+///     sealed.iv.len() + sealed.ciphertext.len() + sealed.tag.len() - len
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Sealed {
     /// The initialization vector.
@@ -36,8 +43,8 @@ pub(crate) fn encrypt(enc: ContentEncryption, key: &[u8], aad: &[u8], plaintext:
 
 /// Decrypts and authenticates; `None` when the tag does not match, or a length is not that of `enc`.
 ///
-/// Nothing is decrypted before the tag is found to match, and a padding that is wrong all the same
-/// is no different answer (RFC 7518 section 5.2.2.2).
+/// No plaintext is returned, whole or in part, unless the tag matches, and a padding that is wrong
+/// all the same is no different answer (RFC 7518 section 5.2.2.2).
 pub(crate) fn decrypt(
     enc: ContentEncryption,
     key: &[u8],
@@ -51,9 +58,7 @@ pub(crate) fn decrypt(
         return None;
     }
     let open = match enc {
-        Enc::A128Gcm => gcm_open::<Aes128>,
-        Enc::A192Gcm => gcm_open::<Aes192>,
-        Enc::A256Gcm => gcm_open::<Aes256>,
+        Enc::A128Gcm | Enc::A192Gcm | Enc::A256Gcm => aes_gcm::open,
         Enc::A128CbcHs256 => cbc_open::<Aes128, Hmac<Sha256>>,
         Enc::A192CbcHs384 => cbc_open::<Aes192, Hmac<Sha384>>,
         Enc::A256CbcHs512 => cbc_open::<Aes256, Hmac<Sha512>>,
@@ -70,9 +75,7 @@ fn encrypt_with_iv(
 ) -> Sealed {
     use ContentEncryption as Enc;
     let seal = match enc {
-        Enc::A128Gcm => gcm_seal::<Aes128>,
-        Enc::A192Gcm => gcm_seal::<Aes192>,
-        Enc::A256Gcm => gcm_seal::<Aes256>,
+        Enc::A128Gcm | Enc::A192Gcm | Enc::A256Gcm => aes_gcm::seal,
         Enc::A128CbcHs256 => cbc_seal::<Aes128, Hmac<Sha256>>,
         Enc::A192CbcHs384 => cbc_seal::<Aes192, Hmac<Sha384>>,
         Enc::A256CbcHs512 => cbc_seal::<Aes256, Hmac<Sha512>>,
@@ -81,35 +84,6 @@ fn encrypt_with_iv(
     let (ciphertext, mut tag) = sealed.expect("lengths of enc"); // invariant: see encrypt
     tag.truncate(enc.tag_len());
     Sealed { iv, ciphertext, tag }
-}
-
-fn gcm_seal<C>(key: &[u8], iv: &[u8], aad: &[u8], plaintext: &[u8]) -> Option<(Vec<u8>, Vec<u8>)>
-where
-    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
-{
-    let cipher = AesGcm::<C, U12>::new_from_slice(key).ok()?;
-    let mut ciphertext = vec![0; plaintext.len()];
-    let buffer = InOutBuf::new(plaintext, &mut ciphertext).ok()?;
-    let tag = cipher.encrypt_inout_detached(iv.try_into().ok()?, aad, buffer).ok()?;
-    Some((ciphertext, tag.to_vec()))
-}
-
-fn gcm_open<C>(
-    key: &[u8],
-    iv: &[u8],
-    aad: &[u8],
-    ciphertext: &[u8],
-    tag: &[u8],
-) -> Option<Zeroizing<Vec<u8>>>
-where
-    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit,
-{
-    let cipher = AesGcm::<C, U12>::new_from_slice(key).ok()?;
-    let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
-    let buffer = InOutBuf::new(ciphertext, &mut plaintext).ok()?;
-    let (iv, tag) = (iv.try_into().ok()?, tag.try_into().ok()?);
-    cipher.decrypt_inout_detached(iv, aad, buffer, tag).ok()?;
-    Some(plaintext)
 }
 
 /// RFC 7518 section 5.2.2.1. The tag is not yet truncated.

@@ -17,6 +17,16 @@ pub fn digest(hash: Hash, message: &[u8]) -> Vec<u8> {
 }
 
 /// A digest in the making, for what is not in memory as a whole.
+///
+/// ```
+/// use hsm_jose::jose::alg::Hash;
+/// use hsm_jose::primitives::digest::{Hasher, digest};
+///
+/// let mut hasher = Hasher::new(Hash::Sha256);
+/// hasher.update(b"in two ");
+/// hasher.update(b"parts");
+/// assert_eq!(hasher.finish(), digest(Hash::Sha256, b"in two parts"));
+/// ```
 #[derive(Clone)]
 pub struct Hasher(aws::Context);
 

@@ -45,26 +45,51 @@ pub fn check_point(point: &PublicPoint) -> Result<(), InvalidPoint> {
     }
 }
 
-/// Draws an ephemeral key on the peer's curve and agrees: returns the ephemeral public point and Z,
-/// as long as the field, leading zeros kept (RFC 7518 section 4.6.2, RFC 8037 section 3.2).
+/// A recipient's point, checked and parsed once.
+#[derive(Debug)]
+pub struct EcdhRecipient {
+    curve: Curve,
+    parsed: ParsedPublicKey,
+}
+
+impl EcdhRecipient {
+    /// Checks and parses the point.
+    ///
+    /// # Errors
+    /// [`InvalidPoint`] if it is not a valid point for key agreement.
+    pub fn new(point: &PublicPoint) -> Result<Self, InvalidPoint> {
+        if point.curve() == Curve::X25519 {
+            check_point(point)?;
+        }
+        Ok(Self { curve: point.curve(), parsed: parse(point)? })
+    }
+
+    /// Draws an ephemeral key on the recipient's curve and agrees: returns the ephemeral public point
+    /// and Z, as long as the field, leading zeros kept (RFC 7518 section 4.6.2, RFC 8037 section
+    /// 3.2).
+    ///
+    /// # Errors
+    /// [`InvalidPoint`] if the library refuses the recipient's.
+    pub fn agree_ephemeral(&self) -> Result<(PublicPoint, SharedSecret), InvalidPoint> {
+        let algorithm = agreement(self.curve).ok_or(InvalidPoint)?;
+        let private = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new());
+        let private = private.map_err(|_| InvalidPoint)?;
+        let public = private.compute_public_key().map_err(|_| InvalidPoint)?;
+        let epk = PublicPoint::new(self.curve, public.as_ref().to_vec());
+        // The clone shares the parsed key.
+        let z = agree(private, self.parsed.clone(), InvalidPoint, |z| {
+            Ok(SharedSecret::new(Zeroizing::new(z.to_vec())))
+        })?;
+        Ok((epk.map_err(|_| InvalidPoint)?, z))
+    }
+}
+
+/// [`EcdhRecipient::agree_ephemeral`] with a point that is used once.
 ///
 /// # Errors
 /// [`InvalidPoint`] if the peer's is not a valid point for key agreement.
 pub fn agree_ephemeral(peer: &PublicPoint) -> Result<(PublicPoint, SharedSecret), InvalidPoint> {
-    let curve = peer.curve();
-    let algorithm = agreement(curve).ok_or(InvalidPoint)?;
-    if curve == Curve::X25519 {
-        check_point(peer)?;
-    }
-    let parsed = parse(peer)?;
-    let private = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new());
-    let private = private.map_err(|_| InvalidPoint)?;
-    let public = private.compute_public_key().map_err(|_| InvalidPoint)?;
-    let epk = PublicPoint::new(curve, public.as_ref().to_vec()).map_err(|_| InvalidPoint)?;
-    let z = agree(private, parsed, InvalidPoint, |z| {
-        Ok(SharedSecret::new(Zeroizing::new(z.to_vec())))
-    })?;
-    Ok((epk, z))
+    EcdhRecipient::new(peer)?.agree_ephemeral()
 }
 
 /// Returns the library's key agreement on a curve; `None` for a curve of signatures.

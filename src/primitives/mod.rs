@@ -2,6 +2,7 @@
 //! follow a device's answer. A leaf: it knows no token, no keystore and no JOSE header; of ours it
 //! takes only the names of algorithms, the public key types and the secret types.
 
+pub(crate) mod aes_gcm;
 pub mod aes_kw;
 pub mod concat_kdf;
 pub mod content;
@@ -10,6 +11,7 @@ pub mod ecdh;
 pub mod oaep;
 pub mod random;
 pub mod rsa;
+pub mod secret;
 pub mod verify;
 
 #[cfg(test)]

@@ -10,6 +10,16 @@ use crate::jose::alg::Hash;
 use crate::jose::jwk::{JwkError, RsaPublic};
 
 /// A recipient's RSA key, parsed once.
+///
+/// ```
+/// use hsm_jose::jose::alg::Hash;
+/// use hsm_jose::jose::jwk::RsaPublic;
+/// use hsm_jose::primitives::rsa::RsaRecipient;
+///
+/// let recipient = RsaRecipient::new(&RsaPublic::new(&[0xc5; 256], &[1, 0, 1])?)?;
+/// assert_eq!(recipient.encrypt(Hash::Sha256, &[7; 32])?.len(), 256);
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Debug)]
 pub struct RsaRecipient {
     key: OaepPublicEncryptingKey,

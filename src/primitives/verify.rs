@@ -17,6 +17,26 @@ use crate::jose::alg::{Curve, KeyKind, SignatureAlgorithm};
 use crate::jose::jwk::{JwkError, PublicKey, PublicPoint, RsaPublic};
 
 /// A public key that verifies signatures, parsed once.
+///
+/// ```
+/// use hsm_jose::jose::alg::SignatureAlgorithm;
+/// use hsm_jose::jose::base64url;
+/// use hsm_jose::jose::jwk::PublicJwk;
+/// use hsm_jose::primitives::verify::VerifyingKey;
+///
+/// // RFC 8037 appendix A.4.
+/// let jwk = PublicJwk::parse(
+///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// let input = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+/// let signature = base64url::decode(
+///     b"hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+/// )?;
+/// let key = VerifyingKey::new(&jwk.key)?;
+/// assert!(key.verify(SignatureAlgorithm::EdDsa, input, &signature));
+/// assert!(!key.verify(SignatureAlgorithm::EdDsa, b"another", &signature));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct VerifyingKey {
     kind: KeyKind,

@@ -8,8 +8,10 @@ use zeroize::Zeroizing;
 #[allow(unsafe_code, reason = "borrows an inherited descriptor; the block says why it is sound")]
 mod descriptor;
 mod source;
+mod wiped;
 
 pub use source::PinSource;
+pub(crate) use wiped::Wiped;
 
 /// The PIN of a token: opaque text, which may hold colons, spaces and any other character.
 ///
@@ -30,7 +32,7 @@ pub struct Pin(SecretString);
 /// assert_eq!(plaintext.as_bytes(), b"content");
 /// assert_eq!(format!("{plaintext:?}"), "Plaintext(redacted)");
 /// ```
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+pub struct Plaintext(Wiped);
 
 /// The shared secret Z of a key agreement: lives inside a backend, between the device's answer and
 /// the key derivation.
@@ -66,8 +68,8 @@ impl Pin {
 
 impl Plaintext {
     /// Takes decrypted bytes.
-    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
-        Self(bytes)
+    pub fn new(mut bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(Wiped::new(std::mem::take(&mut *bytes)))
     }
 
     /// Returns the bytes.

@@ -1,49 +1,98 @@
 """joserfc as a peer."""
 
+import json
+import warnings
+
 from joserfc import jwe, jws
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import generate_key, import_key
+from peer import COMPACT, FLATTENED, GENERAL, b64, serve, unb64
 
-from peer import b64, serve, unb64
-
-JWE = [
-    "RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW",
-    "A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512",
-]
-
-
-def about():
-    return {
-        "alg": JWE[:6],
-        "enc": JWE[6:],
-        "crv": ["P-256", "P-384", "P-521", "X25519"],
-        "jws": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
-    }
+# It warns of EdDSA, whose name says no curve.
+warnings.simplefilter("ignore", SecurityWarning)
+# All that the library has; its default leaves some out.
+JWE = [name for names in jwe.JWERegistry.algorithms.values() for name in names]
+JWS = list(jws.JWSRegistry.algorithms)
 
 
-def generate(kty, crv=None):
-    if kty == "RSA":
-        key = RSAKey.generate_key(2048)
+def generate(kty, crv=None, bits=None):
+    key = generate_key(kty, crv or bits)
+    private = key.as_dict(private=True)
+    return {"private": private} if kty == "oct" else {"public": key.as_dict(private=False), "private": private}
+
+
+def encrypt(form, protected, recipients, plaintext, unprotected=None, aad=None):
+    if form == COMPACT:
+        key = import_key(recipients[0]["jwk"])
+        return {"token": jwe.encrypt_compact(protected, unb64(plaintext), key, algorithms=JWE)}
+    kind = jwe.FlattenedJSONEncryption if form == FLATTENED else jwe.GeneralJSONEncryption
+    token = kind(protected, unb64(plaintext), unprotected, unb64(aad) if aad else None)
+    for one in recipients:
+        token.add_recipient(one.get("header") or {}, without_kid(one["jwk"]))
+    token = jwe.encrypt_json(token, None, algorithms=JWE)
+    for one in token.get("recipients", [token]):
+        # Written where RFC 7516 section 7.2.1 has it absent; we refuse that, and so does jose.
+        if one["encrypted_key"] == "":
+            del one["encrypted_key"]
+    return {"token": json.dumps(token)}
+
+
+def decrypt(form, token, jwk, alg=None):
+    key = import_key(jwk)
+    if form == COMPACT:
+        opened = jwe.decrypt_compact(token, key, algorithms=JWE)
     else:
-        key = {"EC": ECKey, "OKP": OKPKey}[kty].generate_key(crv)
-    return {"public": key.as_dict(private=False), "private": key.as_dict(private=True)}
+        opened = jwe.decrypt_json(addressed(json.loads(token), jwk), key, algorithms=JWE)
+    return {"plaintext": b64(opened.plaintext), "protected": opened.protected}
 
 
-def encrypt(jwk_, header, plaintext):
-    return {"token": jwe.encrypt_compact(header, unb64(plaintext), import_key(jwk_), algorithms=JWE)}
+def sign(form, signatures, payload, detached=False):
+    if form == COMPACT:
+        one = signatures[0]
+        token = jws.serialize_compact(one["protected"], unb64(payload), import_key(one["jwk"]), algorithms=JWS)
+        return {"token": jws.detach_content(token) if detached else token}
+    keys = {one["protected"]["kid"]: import_key(one["jwk"]) for one in signatures}
+    members = [{name: one[name] for name in ("protected", "header") if one.get(name)} for one in signatures]
+    token = jws.serialize_json(members if form == GENERAL else members[0], unb64(payload), by_kid(keys), algorithms=JWS)
+    return {"token": json.dumps(jws.detach_content(token) if detached else token)}
 
 
-def decrypt(jwk_, token):
-    opened = jwe.decrypt_compact(token, import_key(jwk_), algorithms=JWE)
-    return {"plaintext": b64(opened.plaintext), "header": opened.headers()}
+def verify(form, token, keys, alg=None, payload=None):
+    algorithms = [alg] if alg else JWS
+    keys = {key["kid"]: import_key(key) for key in keys}
+    detached = None if payload is None else unb64(payload)
+    if form == COMPACT:
+        checked = jws.deserialize_compact(token, by_kid(keys), algorithms=algorithms, payload=detached)
+        return {"payload": b64(checked.payload), "protected": checked.protected}
+    token = json.loads(token)
+    if detached is not None:
+        # Put back, as RFC 7515 appendix F has it; only for the compact serialization the library does.
+        token["payload"] = detached.decode() if unencoded(token) else payload
+    checked = jws.deserialize_json(token, by_kid(keys), algorithms=algorithms)
+    member = checked.members[0] if form == GENERAL else checked.member
+    return {"payload": b64(checked.payload), "protected": member.protected}
 
 
-def sign(jwk_, header, payload):
-    return {"token": jws.serialize_compact(header, unb64(payload), import_key(jwk_), algorithms=[header["alg"]])}
+def addressed(token, jwk):
+    """The token with one recipient left: the library tries the key on each, and fails where it is of another kind."""
+    recipients = token.get("recipients", [])
+    if len(recipients) > 1:
+        token["recipients"] = [one for one in recipients if one["header"]["kid"] == jwk["kid"]]
+    return token
 
 
-def verify(jwk_, token, alg):
-    checked = jws.deserialize_compact(token, import_key(jwk_), algorithms=[alg])
-    return {"payload": b64(checked.payload), "header": checked.headers()}
+def by_kid(keys):
+    return lambda member: keys[member.headers()["kid"]]
 
 
-serve({f.__name__: f for f in (about, generate, encrypt, decrypt, sign, verify)})
+def unencoded(token):
+    protected = (token.get("signatures") or [token])[0]["protected"]
+    return json.loads(unb64(protected)).get("b64") is False
+
+
+def without_kid(jwk):
+    """The key, whose kid the library would write into the header beside the one in the protected header."""
+    return import_key({name: value for name, value in jwk.items() if name != "kid"})
+
+
+serve("joserfc", [generate, encrypt, decrypt, sign, verify])

@@ -2,48 +2,78 @@
 
 import json
 
-from jwcrypto import jwe, jwk, jws
+from jwcrypto import jwa, jwe, jws
+from jwcrypto.jwk import JWK
+from peer import COMPACT, GENERAL, b64, serve, unb64
 
-from peer import b64, serve, unb64
-
-
-def about():
-    return {
-        "alg": ["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"],
-        "enc": ["A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512"],
-        "crv": ["P-256", "P-384", "P-521", "X25519"],
-        "jws": ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
-    }
+# All that the library has; its default leaves some out.
+ALGORITHMS = list(jwa.JWA.algorithms_registry)
 
 
-def generate(kty, crv=None):
-    key = jwk.JWK.generate(kty=kty, size=2048) if kty == "RSA" else jwk.JWK.generate(kty=kty, crv=crv)
+def generate(kty, crv=None, bits=None):
+    key = JWK.generate(kty=kty, crv=crv) if crv else JWK.generate(kty=kty, size=bits)
+    if kty == "oct":
+        return {"private": json.loads(key.export())}
     return {"public": key.export_public(as_dict=True), "private": key.export_private(as_dict=True)}
 
 
-def encrypt(jwk_, header, plaintext):
-    token = jwe.JWE(unb64(plaintext), protected=json.dumps(header))
-    token.add_recipient(jwk.JWK(**jwk_))
-    return {"token": token.serialize(compact=True)}
+def encrypt(form, protected, recipients, plaintext, unprotected=None, aad=None):
+    token = jwe.JWE(
+        unb64(plaintext),
+        protected=json.dumps(protected),
+        unprotected=json.dumps(unprotected) if unprotected else None,
+        aad=unb64(aad) if aad else None,
+        algs=ALGORITHMS,
+        flattened=form != GENERAL,
+    )
+    for one in recipients:
+        token.add_recipient(JWK(**one["jwk"]), header=header(one))
+    return {"token": token.serialize(compact=form == COMPACT)}
 
 
-def decrypt(jwk_, token):
-    opened = jwe.JWE()
-    opened.deserialize(token, key=jwk.JWK(**jwk_))
-    return {"plaintext": b64(opened.payload), "header": json.loads(opened.objects["protected"])}
+def decrypt(form, token, jwk, alg=None):
+    opened = jwe.JWE(algs=ALGORITHMS)
+    opened.deserialize(token, key=JWK(**jwk))
+    return {"plaintext": b64(opened.payload), "protected": json.loads(opened.objects["protected"])}
 
 
-def sign(jwk_, header, payload):
-    token = jws.JWS(unb64(payload))
-    token.add_signature(jwk.JWK(**jwk_), protected=json.dumps(header))
-    return {"token": token.serialize(compact=True)}
+def sign(form, signatures, payload, detached=False):
+    unencoded = signatures[0]["protected"].get("b64") is False
+    token = jws.JWS(unb64(payload).decode() if unencoded else unb64(payload))
+    token.allowed_algs = ALGORITHMS
+    for one in signatures:
+        token.add_signature(JWK(**one["jwk"]), protected=json.dumps(one["protected"]), header=header(one))
+    if detached:
+        token.detach_payload()
+    serialized = token.serialize(compact=form == COMPACT)
+    if form == COMPACT:
+        return {"token": serialized}
+    members = json.loads(serialized)
+    if detached:
+        # The library writes an empty payload where RFC 7515 appendix F has none; we refuse that.
+        del members["payload"]
+    if form == GENERAL and len(signatures) == 1:
+        # The library writes one signature flattened.
+        signature = {name: members.pop(name) for name in ("protected", "header", "signature") if name in members}
+        members["signatures"] = [signature]
+    return {"token": json.dumps(members)}
 
 
-def verify(jwk_, token, alg):
-    checked = jws.JWS()
-    checked.allowed_algs = [alg]
-    checked.deserialize(token, key=jwk.JWK(**jwk_))
-    return {"payload": b64(checked.payload), "header": json.loads(checked.objects["protected"])}
+def verify(form, token, keys, alg=None, payload=None):
+    # The library is content with one signature that verifies, so each key is asked for.
+    for key in keys:
+        checked = jws.JWS()
+        checked.allowed_algs = [alg] if alg else ALGORITHMS
+        checked.deserialize(token)
+        checked.verify(JWK(**key), detached_payload=None if payload is None else unb64(payload))
+    found = unb64(payload) if payload is not None else checked.payload
+    objects = checked.objects["signatures"][0] if "signatures" in checked.objects else checked.objects
+    found = found.encode() if isinstance(found, str) else found
+    return {"payload": b64(found), "protected": json.loads(objects["protected"])}
 
 
-serve({f.__name__: f for f in (about, generate, encrypt, decrypt, sign, verify)})
+def header(one):
+    return json.dumps(one["header"]) if one.get("header") else None
+
+
+serve("jwcrypto", [generate, encrypt, decrypt, sign, verify])

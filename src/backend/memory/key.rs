@@ -73,6 +73,8 @@ impl MemoryKey {
                 }
                 (_, None) => Err(Unspecified),
             },
+            // invariant: the keystore makes symmetric keys of another type
+            KeyShape::Oct { .. } => Err(Unspecified),
         }
         .and_then(|made| made)
         .map_err(|_| failed(keystore, "generating a key"))?;
@@ -116,6 +118,7 @@ impl MemoryKey {
             locator,
             label,
             public: Some(public.clone()),
+            secret: None,
             unproven: Vec::new(),
             weak: Vec::new(),
             attributes: Vec::new(),
@@ -219,7 +222,7 @@ impl HardwareKey for MemoryKey {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         self.check(KeyAlgorithm::Unwrap(request.alg()))?;
         match self.unwrap(request, enc) {
             Some(cek) => Ok(Box::new(cek)),
@@ -347,12 +350,12 @@ fn digest_of(hash: Hash, input: ToSign<'_>) -> Option<Digest> {
     }
 }
 
-fn unsupported(keystore: &str, what: &str, reason: &str) -> BackendError {
+pub(super) fn unsupported(keystore: &str, what: &str, reason: &str) -> BackendError {
     let (keystore, what, reason) = (keystore.into(), what.into(), reason.into());
     BackendError::Unsupported { keystore, what, reason }
 }
 
-fn failed(keystore: &str, call: &str) -> BackendError {
+pub(super) fn failed(keystore: &str, call: &str) -> BackendError {
     let (keystore, call) = (keystore.into(), call.into());
     BackendError::Device { keystore, call, code: "the cryptographic library failed".into() }
 }

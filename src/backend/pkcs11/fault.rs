@@ -69,19 +69,24 @@ impl Fault {
     /// Returns whether the fault came before any input of a token was looked at: in the call that
     /// names mechanism, parameters and key.
     ///
-    /// C_DeriveKey has no Init: what it refuses before the key `is_proved` may be the mechanism; of
-    /// a key that has agreed already, only the peer's point is new.
+    /// C_DeriveKey and C_UnwrapKey have no Init: what they refuse before the key `is_proved` may be
+    /// the mechanism; of a key that has agreed or unwrapped already, only the peer's point or the
+    /// wrapped key is new.
     pub(super) const fn is_at_init(self, is_proved: bool) -> bool {
         match self.function {
-            Function::DecryptInit | Function::SignInit => true,
-            Function::DeriveKey => self.is_stale() || (!is_proved && self.is_refusal()),
+            Function::DecryptInit | Function::EncryptInit | Function::SignInit => true,
+            Function::DeriveKey | Function::UnwrapKey => {
+                self.is_stale() || (!is_proved && self.is_refusal())
+            }
+            // What is wrapped was made here.
+            Function::CreateObject | Function::WrapKey => self.is_stale() || self.is_refusal(),
             _ => false,
         }
     }
 
     /// Returns whether the call that failed looked at an input that came from outside.
     pub(super) const fn is_of_input(self) -> bool {
-        matches!(self.function, Function::Decrypt | Function::DeriveKey)
+        matches!(self.function, Function::Decrypt | Function::DeriveKey | Function::UnwrapKey)
     }
 
     /// Returns whether a session, a handle or the login has gone: what a new session, a search or
@@ -93,6 +98,8 @@ impl Fault {
                 Some(
                     RvError::ObjectHandleInvalid
                         | RvError::KeyHandleInvalid
+                        | RvError::UnwrappingKeyHandleInvalid
+                        | RvError::WrappingKeyHandleInvalid
                         | RvError::UserNotLoggedIn
                 )
             )
@@ -116,6 +123,11 @@ impl Fault {
                     | RvError::KeyFunctionNotPermitted
                     | RvError::KeyTypeInconsistent
                     | RvError::KeySizeRange
+                    | RvError::KeyNotWrappable
+                    | RvError::UnwrappingKeyTypeInconsistent
+                    | RvError::UnwrappingKeySizeRange
+                    | RvError::WrappingKeyTypeInconsistent
+                    | RvError::WrappingKeySizeRange
                     | RvError::CurveNotSupported
                     | RvError::DomainParamsInvalid
                     | RvError::TemplateInconsistent

@@ -11,13 +11,15 @@ use zeroize::Zeroizing;
 use super::fault::Fault;
 use super::make::{self, Pair};
 use super::mechanism::{Mech, digest_info, host_oaep_step};
+use super::object::secret::SecretType;
 use super::object::{self, Found};
 use super::pool::{Fate, Lease};
 use super::raw;
 use super::road::{Authenticate, Trouble};
 use super::session::Connection;
 use crate::backend::{
-    BackendError, Cek, CekRequest, HardwareKey, HostCek, KeyInfo, Support, ToSign, agreement,
+    BackendError, Cek, CekRequest, HardwareKey, HostCek, Invocations, KeyInfo, Support, ToSign,
+    WrappedCek, agreement,
 };
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::alg::{ContentEncryption, Hash, KeyAlgorithm, KeyKind, KeyManagement};
@@ -28,6 +30,7 @@ use crate::secret::SharedSecret;
 mod operation;
 mod proof;
 mod run;
+mod secret;
 
 use run::{Failure, fate_of};
 
@@ -37,8 +40,12 @@ const MAX_LEN: usize = MAX_RSA_BITS / 8;
 /// The place of the way of ECDH, after those of the four RSA-OAEP.
 const AGREEMENT: usize = 4;
 
-/// One remembered way for each algorithm: the four RSA-OAEP, ECDH, and each signature algorithm.
-const WAYS: usize = AGREEMENT + 1 + SignatureAlgorithm::ALL.len();
+/// The place of the way of the first algorithm of symmetric keys, after those of the signatures.
+const SECRETS: usize = AGREEMENT + 1 + SignatureAlgorithm::ALL.len();
+
+/// One remembered way for each algorithm: the four RSA-OAEP, ECDH, each signature algorithm, and
+/// each key management algorithm by its number, of which those of symmetric keys have a place.
+const WAYS: usize = SECRETS + KeyManagement::ALL.len();
 
 /// A private key in the token.
 pub(super) struct Pkcs11Key {
@@ -46,6 +53,9 @@ pub(super) struct Pkcs11Key {
     info: KeyInfo,
     kind: KeyKind,
     always_authenticate: bool,
+    secret_type: Option<SecretType>,
+    /// What AES in GCM may still encrypt.
+    invocations: Invocations,
     /// The object's handle, good in `epoch`.
     handle: AtomicUsize,
     epoch: AtomicU64,
@@ -67,8 +77,12 @@ enum How {
     HostOaep(Hash),
     /// ECDH in the token; the peer's point as it is, or as a DER OCTET STRING.
     Agree { der: bool },
-    /// A signature.
+    /// A signature, or a MAC.
     Sign(Mech),
+    /// AES key wrap: through session objects, or as a cipher.
+    KeyWrap { by_objects: bool },
+    /// AES in GCM.
+    Gcm,
 }
 
 impl HardwareKey for Pkcs11Key {
@@ -99,6 +113,8 @@ impl HardwareKey for Pkcs11Key {
                 Support::Hardware { mechanism: Mech::RsaOaep(*hash).name() }
             }
             (Ok(How::Agree { .. }), _) => Support::Hardware { mechanism: "CKM_ECDH1_DERIVE" },
+            (Ok(How::KeyWrap { .. }), _) => Support::Hardware { mechanism: secret::KEY_WRAP },
+            (Ok(How::Gcm), _) => Support::Hardware { mechanism: secret::GCM },
         })
     }
 
@@ -106,13 +122,22 @@ impl HardwareKey for Pkcs11Key {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         let alg = request.alg();
         match self.way(KeyAlgorithm::Unwrap(alg))? {
-            Ok(how) => match self.unwrap_by(*how, request, enc) {
-                Ok(cek) => Ok(Box::new(cek)),
-                Err(failure) => Err(self.input_error(failure, alg.name())),
-            },
+            Ok(how) => self
+                .cek_by(*how, request, enc)
+                .map_err(|failure| self.input_error(failure, alg.name())),
+            Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
+    fn wrap_cek(&self, alg: KeyManagement, cek: &HostCek) -> Result<WrappedCek, BackendError> {
+        match self.way(KeyAlgorithm::Unwrap(alg))? {
+            Ok(how @ (How::KeyWrap { .. } | How::Gcm)) if alg != KeyManagement::Dir => {
+                self.wrap_by(*how, cek).map_err(|failure| self.input_error(failure, alg.name()))
+            }
+            Ok(_) => Err(self.unsupported(alg.name(), "it does not wrap a key".to_owned())),
             Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
         }
     }
@@ -160,6 +185,8 @@ impl Pkcs11Key {
             info: found.info,
             kind: found.kind,
             always_authenticate: found.always_authenticate,
+            secret_type: found.secret_type,
+            invocations: Invocations::new(),
             handle: AtomicUsize::new(found.handle.handle() as usize),
             epoch: AtomicU64::new(epoch),
             ways: [const { OnceLock::new() }; WAYS],
@@ -179,6 +206,13 @@ impl Pkcs11Key {
         &mut self.info
     }
 
+    /// Takes note that the key was outside: what cannot be true of it is not missing.
+    pub(super) fn was_outside(&mut self) {
+        self.info.unproven.retain(|phrase| {
+            !["CKA_LOCAL", "CKA_KEY_GEN"].iter().any(|name| phrase.starts_with(name))
+        });
+    }
+
     /// Returns the kind of key.
     pub(super) fn kind(&self) -> KeyKind {
         self.kind
@@ -188,9 +222,10 @@ impl Pkcs11Key {
         self.always_authenticate.then_some(&*self.connection)
     }
 
-    /// Returns whether the key has done ECDH with a known answer.
-    fn has_agreed(&self) -> bool {
-        self.ways[AGREEMENT].get().is_some()
+    /// Returns whether the key has done ECDH or unwrapped with a known answer.
+    fn has_agreed_or_unwrapped(&self) -> bool {
+        let has_unwrapped = |way: &OnceLock<Way>| matches!(way.get(), Some(Ok(_)));
+        self.ways[AGREEMENT].get().is_some() || self.ways[SECRETS..].iter().any(has_unwrapped)
     }
 
     fn modulus_len(&self) -> Option<usize> {
@@ -275,6 +310,7 @@ fn index(alg: KeyAlgorithm) -> usize {
             Some(Hash::Sha256) => 1,
             Some(Hash::Sha384) => 2,
             Some(Hash::Sha512) => 3,
+            None if alg.is_symmetric() => SECRETS + alg as usize,
             None => AGREEMENT,
         },
         KeyAlgorithm::Sign(alg) => AGREEMENT + 1 + alg as usize,

@@ -6,17 +6,21 @@ use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
 use super::fault::Fault;
+use super::object::secret::PAIRS;
 use super::object::template::{Extras, Usages, Wanted};
-use super::object::{self, Found};
+use super::object::{self, Class, Found};
 use super::session::{AdminLease, Connection};
 use crate::backend::{BackendError, KeyShape, KeySpec, Locator};
-use crate::jose::alg::{KeyAlgorithm, KeyKind};
+use crate::jose::alg::{KeyAlgorithm, KeyKind, KeyManagement};
 use crate::jose::jwk::PrivateJwk;
 
-/// A new pair, not yet shown to anybody.
+pub(super) mod secret;
+
+/// A new pair, or a symmetric key, not yet shown to anybody.
 pub(super) struct Pair {
+    /// The private key, or the symmetric key.
     pub(super) private: ObjectHandle,
-    pub(super) public: ObjectHandle,
+    pub(super) public: Option<ObjectHandle>,
     /// The mechanism that generated it; none for an imported key.
     generator: Option<MechanismType>,
     /// The epoch of the connection in which the handles are good.
@@ -42,8 +46,20 @@ pub(super) fn checked<'a>(
     if let Some(alg) = spec.algs.iter().find(|alg| !alg.fits(kind)) {
         return Err(misconfigured(format!("{alg} does not fit a key of {}", spec.shape)));
     }
-    if !object::find_by_id(admin, ObjectClass::PRIVATE_KEY, id)?.is_empty() {
-        return Err(misconfigured(format!("there is a private key at {locator} already")));
+    // RFC 7518 section 5.2.2.1: half of the key is for HMAC, half for AES-CBC.
+    if kind.is_secret() && !spec.algs.iter().all(|alg| is_in_one_piece(*alg, kind)) {
+        return Err(BackendError::Unsupported {
+            keystore: keystore.to_owned(),
+            what: format!("dir with {}", spec.shape),
+            reason: "a token does not split a key into one for HMAC and one for AES-CBC; AES in \
+                     GCM has keys of 128, 192 and 256 bits"
+                .to_owned(),
+        });
+    }
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::SECRET_KEY] {
+        if !object::find_by_id(admin, class, id)?.is_empty() {
+            return Err(misconfigured(format!("there is a key at {locator} already")));
+        }
     }
     Ok((id, label.as_deref().unwrap_or_default()))
 }
@@ -68,7 +84,8 @@ pub(super) fn generate(
                 admin.session().generate_key_pair(mechanism, &public, &wanted.private(extras));
             let (public, private) =
                 made.map_err(|error| Fault::of(&error, Function::GenerateKeyPair))?;
-            Ok(Pair { private, public, generator: Some(mechanism.mechanism_type()), epoch })
+            let generator = Some(mechanism.mechanism_type());
+            Ok(Pair { private, public: Some(public), generator, epoch })
         },
     )
 }
@@ -90,7 +107,7 @@ pub(super) fn create(
         let template = wanted.known_public(*form, &key.public.key);
         let public = admin.session().create_object(&template).map_err(fault);
         let public = public.inspect_err(|_| discard(admin, private))?;
-        Ok(Pair { private, public, generator: None, epoch })
+        Ok(Pair { private, public: Some(public), generator: None, epoch })
     })
 }
 
@@ -151,7 +168,7 @@ pub(super) fn read_back(
             (KeyShape::Rsa { bits }, Some(crate::jose::jwk::PublicKey::Rsa(rsa))) => {
                 rsa.bits() == bits as usize
             }
-            (_, public) => public.is_some() || found.kind == KeyKind::Rsa,
+            (_, public) => public.is_some() || found.kind == KeyKind::Rsa || found.kind.is_secret(),
         };
         if !has_wanted_size {
             missing.push("the public half is of another size, or not told".to_owned());
@@ -179,11 +196,13 @@ pub(super) fn read_back(
 /// Destroys both objects of a pair.
 pub(super) fn destroy(admin: &AdminLease<'_>, pair: &Pair) -> Result<(), BackendError> {
     let private = admin.session().destroy_object(pair.private);
-    discard(admin, pair.public);
+    if let Some(public) = pair.public {
+        discard(admin, public);
+    }
     private.map_err(|error| admin.error(&error, Function::DestroyObject))
 }
 
-/// Destroys the private key at `locator`, and its public key if no other private key has its id.
+/// Destroys the key at `locator`, and its public key if no other private key has its id.
 ///
 /// The public key first: a crash in between leaves a private key, which is found again, and not a
 /// public one, which nobody looks for. One that is left all the same goes where the private key
@@ -202,7 +221,9 @@ pub(super) fn destroy_at(
         }
         found => found?,
     };
-    if let Some(Attribute::Id(id)) = object::read(admin, handle, AttributeType::Id)? {
+    if object::class(admin, handle)? == Class::Private
+        && let Some(Attribute::Id(id)) = object::read(admin, handle, AttributeType::Id)?
+    {
         destroy_public(admin, &id, 1)?;
     }
     admin
@@ -228,7 +249,18 @@ pub(super) fn usages(algs: &[KeyAlgorithm]) -> Usages {
         decrypt: all.decrypt || one.decrypt,
         sign: all.sign || one.sign,
         derive: all.derive || one.derive,
+        wrap: all.wrap || one.wrap,
     })
+}
+
+/// Whether a token can do an algorithm with a symmetric key that it does not take apart.
+pub(super) fn is_in_one_piece(alg: KeyAlgorithm, kind: KeyKind) -> bool {
+    match alg {
+        KeyAlgorithm::Unwrap(KeyManagement::Dir) => {
+            matches!(kind, KeyKind::Oct { bits: 128 | 192 | 256 })
+        }
+        _ => true,
+    }
 }
 
 /// Lists the guarantees that a new key must have and has not.
@@ -250,13 +282,14 @@ fn missing(
             None => missing.push(format!("{name} is not told")),
         }
     }
-    for (kind, name) in object::USAGES {
-        let value = match kind {
-            AttributeType::Decrypt => wanted.usages.decrypt,
-            AttributeType::Sign => wanted.usages.sign,
-            AttributeType::Derive => wanted.usages.derive,
-            _ => false,
-        };
+    let usages = match wanted.shape.kind().is_secret() {
+        true => {
+            PAIRS.iter().flatten().copied().chain([(AttributeType::Derive, "CKA_DERIVE")]).collect()
+        }
+        false => object::USAGES.to_vec(),
+    };
+    for (kind, name) in usages {
+        let value = wanted.usages.has(kind);
         // A usage that the token does not know at all is one that the key does not have.
         match object::flag(admin, handle, kind)? {
             Some(told) if told == value => {}

@@ -5,6 +5,7 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource, Pkcs
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki_sys as ck;
 
+use crate::jose::alg::KeyManagementMode as Mode;
 use crate::jose::alg::{Hash, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 
 /// A mechanism with its parameters.
@@ -28,7 +29,29 @@ pub(super) enum Mech {
     EcdsaHashed(Hash),
     /// Ed25519 over the message.
     EdDsa,
+    /// HMAC with this hash over the message.
+    Hmac(Hash),
 }
+
+/// What a symmetric key encrypts with, and its parameters.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cipher<'a> {
+    /// AES key wrap (RFC 3394) with its own initial value.
+    KeyWrap,
+    /// AES in GCM with a tag of [`GCM_TAG_LEN`] bytes.
+    Gcm {
+        /// The initialization vector.
+        iv: &'a [u8; GCM_IV_LEN],
+        /// The additional authenticated data.
+        aad: &'a [u8],
+    },
+}
+
+/// The initialization vector of AES in GCM, in bytes (RFC 7518 sections 4.7.1.1 and 5.3).
+pub(super) const GCM_IV_LEN: usize = 12;
+
+/// The tag of AES in GCM, in bytes (RFC 7518 sections 4.7.1.2 and 5.3).
+pub(super) const GCM_TAG_LEN: usize = 16;
 
 /// The parameters of a mechanism in the form of the C interface.
 #[derive(Debug)]
@@ -53,6 +76,7 @@ impl Mech {
             }
             Alg::Es256 | Alg::Es384 | Alg::Es512 => vec![Self::Ecdsa, Self::EcdsaHashed(hash)],
             Alg::EdDsa | Alg::Ed25519 => vec![Self::EdDsa],
+            Alg::Hs256 | Alg::Hs384 | Alg::Hs512 => vec![Self::Hmac(hash)],
         }
     }
 
@@ -60,7 +84,11 @@ impl Mech {
     pub(super) const fn hashes(self) -> bool {
         matches!(
             self,
-            Self::RsaPkcsHashed(_) | Self::RsaPssHashed(_) | Self::EcdsaHashed(_) | Self::EdDsa
+            Self::RsaPkcsHashed(_)
+                | Self::RsaPssHashed(_)
+                | Self::EcdsaHashed(_)
+                | Self::EdDsa
+                | Self::Hmac(_)
         )
     }
 
@@ -85,6 +113,10 @@ impl Mech {
             Self::EcdsaHashed(Hash::Sha384) => "CKM_ECDSA_SHA384",
             Self::EcdsaHashed(Hash::Sha512) => "CKM_ECDSA_SHA512",
             Self::EdDsa => "CKM_EDDSA",
+            Self::Hmac(Hash::Sha1) => "CKM_SHA_1_HMAC",
+            Self::Hmac(Hash::Sha256) => "CKM_SHA256_HMAC",
+            Self::Hmac(Hash::Sha384) => "CKM_SHA384_HMAC",
+            Self::Hmac(Hash::Sha512) => "CKM_SHA512_HMAC",
         }
     }
 
@@ -121,6 +153,10 @@ impl Mech {
             Self::EcdsaHashed(Hash::Sha384) => Mechanism::EcdsaSha384,
             Self::EcdsaHashed(Hash::Sha512) => Mechanism::EcdsaSha512,
             Self::EdDsa => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+            Self::Hmac(Hash::Sha1) => Mechanism::Sha1Hmac,
+            Self::Hmac(Hash::Sha256) => Mechanism::Sha256Hmac,
+            Self::Hmac(Hash::Sha384) => Mechanism::Sha384Hmac,
+            Self::Hmac(Hash::Sha512) => Mechanism::Sha512Hmac,
         }
     }
 
@@ -159,16 +195,25 @@ impl Mech {
 /// | `PS*` | CKM_RSA_PKCS_PSS, CKM_SHA*_RSA_PKCS_PSS |
 /// | `ES*` | CKM_ECDSA, CKM_ECDSA_SHA* |
 /// | `EdDSA` | CKM_EDDSA |
+/// | `A*KW` | CKM_AES_KEY_WRAP |
+/// | `A*GCMKW`, `dir` | CKM_AES_GCM |
+/// | `HS*` | CKM_SHA*_HMAC |
 ///
 /// The key of a host-decoded alg keeps CKM_RSA_PKCS_OAEP, so that a later module with the hash
 /// serves it natively; a signing key has both forms, so that it can move to a token that has one.
 pub(super) fn allowed(alg: KeyAlgorithm, host_oaep: bool) -> Vec<MechanismType> {
     match alg {
-        KeyAlgorithm::Unwrap(alg) if alg.is_ecdh() => vec![MechanismType::ECDH1_DERIVE],
-        KeyAlgorithm::Unwrap(_) if host_oaep => {
-            vec![MechanismType::RSA_PKCS_OAEP, MechanismType::RSA_X_509]
-        }
-        KeyAlgorithm::Unwrap(_) => vec![MechanismType::RSA_PKCS_OAEP],
+        KeyAlgorithm::Unwrap(alg) => match alg.mode() {
+            Mode::KeyEncryption(_) if host_oaep => {
+                vec![MechanismType::RSA_PKCS_OAEP, MechanismType::RSA_X_509]
+            }
+            Mode::KeyEncryption(_) => vec![MechanismType::RSA_PKCS_OAEP],
+            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => {
+                vec![MechanismType::ECDH1_DERIVE]
+            }
+            Mode::KeyWrapping(_) => vec![MechanismType::AES_KEY_WRAP],
+            Mode::GcmKeyWrapping(_) | Mode::DirectEncryption => vec![MechanismType::AES_GCM],
+        },
         KeyAlgorithm::Sign(alg) => Mech::for_signing(alg).into_iter().map(Mech::kind).collect(),
     }
 }

@@ -21,11 +21,13 @@ use cryptoki::object::AttributeType;
 
 use crate::jose::alg::{KeyAlgorithm, KeyKind};
 use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::jose::oct::SecretJwk;
 use crate::primitives::random;
 use crate::secret::PinSource;
 
 use super::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
+    known_answer,
 };
 
 #[cfg(feature = "cli")]
@@ -58,6 +60,21 @@ const PROBE_RSA_BITS: u32 = 2048;
 const MAX_SESSIONS: usize = 4096;
 
 /// The configuration of a keystore.
+///
+/// ```
+/// use hsm_jose::backend::pkcs11::{Pkcs11Config, TokenSelector};
+/// use hsm_jose::secret::PinSource;
+///
+/// let config = Pkcs11Config {
+///     name: "issuer".into(),
+///     module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+///     token: TokenSelector::label("issuer"),
+///     pin: PinSource::File("pin".into()),
+///     sessions: 8,
+///     host_oaep: false,
+/// };
+/// assert_eq!(config.sessions, 8);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pkcs11Config {
     /// The keystore's name.
@@ -81,6 +98,23 @@ pub struct Pkcs11Config {
 type Answers = Vec<(KeyAlgorithm, Result<Support, BackendError>)>;
 
 /// A PKCS#11 token, logged in.
+///
+/// ```no_run
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
+/// use hsm_jose::secret::PinSource;
+///
+/// let keystore = Pkcs11Keystore::open(Pkcs11Config {
+///     name: "issuer".into(),
+///     module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+///     token: TokenSelector::label("issuer"),
+///     pin: PinSource::File("pin".into()),
+///     sessions: 8,
+///     host_oaep: false,
+/// })?;
+/// keystore.health()?;
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Pkcs11Keystore {
     connection: Arc<Connection>,
@@ -149,7 +183,8 @@ impl Pkcs11Keystore {
             return Err(BackendError::Unsupported {
                 keystore: self.name().to_owned(),
                 what: format!("the key at {locator}"),
-                reason: "not RSA, P-256, P-384, P-521, X25519 or Ed25519".to_owned(),
+                reason: "not RSA, P-256, P-384, P-521, X25519, Ed25519, AES or a generic secret"
+                    .to_owned(),
             });
         };
         // The key is looked for again by what it was found by, not by what it tells.
@@ -202,15 +237,15 @@ impl Pkcs11Keystore {
             label: "hsm-jose probe",
             shape,
             usages: match kind {
-                KeyKind::Rsa => Usages { decrypt: true, sign: true, derive: false },
-                KeyKind::Curve(_) => make::usages(algs),
+                KeyKind::Rsa => Usages { decrypt: true, sign: true, ..Usages::default() },
+                KeyKind::Curve(_) | KeyKind::Oct { .. } => make::usages(algs),
             },
             allowed: Vec::new(),
             on_token: false,
         };
         let made = {
             let admin = self.admin()?;
-            make::generate(&admin, &self.connection, &wanted).and_then(|pair| {
+            self.make(&admin, &wanted).and_then(|pair| {
                 let found = make::read_back(&admin, &self.connection, &wanted, &pair)?;
                 Ok((pair, Pkcs11Key::new(self.connection.clone(), found, self.connection.epoch())))
             })
@@ -290,9 +325,17 @@ impl Keystore for Pkcs11Keystore {
         if let Some(support) = known.get(&alg) {
             return Ok(support.clone());
         }
-        let unknown = KeyAlgorithm::all()
-            .filter(|alg| alg.fits(shape.kind()) && !known.contains_key(alg))
-            .collect::<Vec<_>>();
+        if !make::is_in_one_piece(alg, shape.kind()) {
+            let reason = "a token does not split a key into one for HMAC and one for AES-CBC";
+            return Ok(Support::No { reason: reason.to_owned() });
+        }
+        // A symmetric key has the usages of one algorithm, and costs nothing to make.
+        let unknown = match shape.kind() {
+            KeyKind::Oct { .. } => vec![alg],
+            kind => KeyAlgorithm::all()
+                .filter(|alg| alg.fits(kind) && !known.contains_key(alg))
+                .collect(),
+        };
         let mut asked = None;
         for (other, answer) in self.probe(shape, &unknown)? {
             if other == alg {
@@ -323,7 +366,7 @@ impl Keystore for Pkcs11Keystore {
         self.with_admin(|admin| {
             let everywhere = Locator::Object { id: None, label: None };
             let mut keys = Vec::new();
-            for handle in object::find_private(admin, &everywhere)? {
+            for handle in object::find_keys(admin, &everywhere)? {
                 // A session object of this process: nobody's key but of whoever holds it.
                 if object::flag(admin, handle, AttributeType::Token).ok().flatten() == Some(false) {
                     continue;
@@ -331,7 +374,7 @@ impl Keystore for Pkcs11Keystore {
                 match object::describe(admin, handle) {
                     Ok(found) => keys.extend(found.map(|found| found.info)),
                     // Another process, or thread, has destroyed it meanwhile.
-                    Err(_) if !object::find_private(admin, &everywhere)?.contains(&handle) => {}
+                    Err(_) if !object::find_keys(admin, &everywhere)?.contains(&handle) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -358,9 +401,7 @@ impl Keystore for Pkcs11Keystore {
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
         let (id, label) = make::checked(&self.admin()?, self.name(), locator, spec)?;
         let wanted = self.wanted(id, label, spec)?;
-        let (key, _) = self.prove(locator, spec, &wanted, |admin| {
-            make::generate(admin, &self.connection, &wanted)
-        })?;
+        let (key, _) = self.prove(locator, spec, &wanted, |admin| self.make(admin, &wanted))?;
         Ok(Arc::new(key))
     }
 
@@ -370,9 +411,8 @@ impl Keystore for Pkcs11Keystore {
         let locator = Locator::Object { id: Some(id), label: Some("hsm-jose ephemeral".into()) };
         let (id, label) = make::checked(&self.admin()?, self.name(), &locator, spec)?;
         let wanted = Wanted { on_token: false, ..self.wanted(id, label, spec)? };
-        let (key, pair) = self.prove(&locator, spec, &wanted, |admin| {
-            make::generate(admin, &self.connection, &wanted)
-        })?;
+        let make = |admin: &AdminLease<'_>| self.make(admin, &wanted);
+        let (key, pair) = self.prove(&locator, spec, &wanted, make)?;
         Ok(Arc::new(key.goes_with(pair)))
     }
 
@@ -397,10 +437,37 @@ impl Keystore for Pkcs11Keystore {
         let (mut key, _) = self.prove(locator, spec, &wanted, |admin| {
             make::create(admin, &self.connection, &wanted, private)
         })?;
-        // What cannot be true of a key that was outside is not missing.
-        key.info_mut().unproven.retain(|phrase| {
-            !["CKA_LOCAL", "CKA_KEY_GEN"].iter().any(|name| phrase.starts_with(name))
-        });
+        key.was_outside();
+        Ok(Arc::new(key))
+    }
+
+    fn import_secret(
+        &self,
+        locator: &Locator,
+        spec: &KeySpec,
+        secret: &SecretJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let (id, label) = make::checked(&self.admin()?, self.name(), locator, spec)?;
+        if secret.kind() != spec.shape.kind() {
+            return Err(BackendError::Misconfigured {
+                keystore: self.name().to_owned(),
+                reason: format!("the key is {}, not {}", secret.kind(), spec.shape),
+            });
+        }
+        let wanted = self.wanted(id, label, spec)?;
+        let (mut key, _) = self.prove(locator, spec, &wanted, |admin| {
+            make::secret::create(admin, &self.connection, &wanted, secret.expose())
+        })?;
+        key.was_outside();
+        for alg in &spec.algs {
+            if !known_answer::symmetric::is_same(&key, secret.expose(), *alg)? {
+                self.destroy(locator)?;
+                return Err(BackendError::NotAsAsked {
+                    keystore: self.name().to_owned(),
+                    what: format!("{alg} does not come out as with the key that was given"),
+                });
+            }
+        }
         Ok(Arc::new(key))
     }
 
@@ -414,6 +481,13 @@ impl Keystore for Pkcs11Keystore {
 }
 
 impl Pkcs11Keystore {
+    fn make(&self, admin: &AdminLease<'_>, wanted: &Wanted<'_>) -> Result<Pair, BackendError> {
+        match wanted.shape {
+            KeyShape::Oct { .. } => make::secret::generate(admin, &self.connection, wanted),
+            _ => make::generate(admin, &self.connection, wanted),
+        }
+    }
+
     fn wanted<'a>(
         &self,
         id: &'a [u8],

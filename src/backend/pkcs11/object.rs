@@ -10,23 +10,38 @@ use crate::backend::{BackendError, KeyInfo, Locator};
 use crate::jose::alg::{Curve, KeyKind};
 use crate::jose::jwk::{PublicKey, PublicPoint, RsaPublic};
 
+pub(super) mod secret;
 pub(super) mod template;
 
-/// A private key that was found.
+use secret::SecretType;
+
+/// A private or symmetric key that was found.
 pub(super) struct Found {
     pub(super) handle: ObjectHandle,
     pub(super) kind: KeyKind,
     pub(super) info: KeyInfo,
     pub(super) always_authenticate: bool,
+    /// What a symmetric key is; `None` for a private key.
+    pub(super) secret_type: Option<SecretType>,
 }
 
-/// Finds the one private key at `locator`.
+/// What kind of object a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Private,
+    Secret,
+}
+
+/// Finds the one private key at `locator`, or, where there is none, the one symmetric key.
 pub(super) fn find_one(
     admin: &AdminLease<'_>,
     keystore: &str,
     locator: &Locator,
 ) -> Result<ObjectHandle, BackendError> {
-    let found = find_private(admin, locator)?;
+    let mut found = find_private(admin, locator)?;
+    if found.is_empty() {
+        found = secret::find_secret(admin, locator)?;
+    }
     match found[..] {
         [handle] => Ok(handle),
         [] => {
@@ -53,6 +68,24 @@ pub(super) fn find_private(
     find(admin, &template)
 }
 
+/// Finds every key of ours, private or symmetric, at `locator`.
+pub(super) fn find_keys(
+    admin: &AdminLease<'_>,
+    locator: &Locator,
+) -> Result<Vec<ObjectHandle>, BackendError> {
+    let mut found = find_private(admin, locator)?;
+    found.extend(secret::find_secret(admin, locator)?);
+    Ok(found)
+}
+
+/// Tells what kind of object a key is.
+pub(super) fn class(admin: &AdminLease<'_>, handle: ObjectHandle) -> Result<Class, BackendError> {
+    match read(admin, handle, AttributeType::Class)? {
+        Some(Attribute::Class(ObjectClass::SECRET_KEY)) => Ok(Class::Secret),
+        _ => Ok(Class::Private),
+    }
+}
+
 /// Finds every object of a class with an id.
 pub(super) fn find_by_id(
     admin: &AdminLease<'_>,
@@ -73,7 +106,7 @@ pub(super) fn find(
         .map_err(|error| admin.error(&error, Function::FindObjects))
 }
 
-/// Reads what a private key tells, and judges it; `None` where it is not of a kind we know.
+/// Reads what a key tells, and judges it; `None` where it is not of a kind we know.
 pub(super) fn describe(
     admin: &AdminLease<'_>,
     handle: ObjectHandle,
@@ -88,19 +121,24 @@ pub(super) fn describe(
         }
         _ => None,
     };
-    let Some((kind, public)) = public_half(admin, handle, id.as_deref())? else { return Ok(None) };
-    let always_authenticate = flag(admin, handle, AttributeType::AlwaysAuthenticate)? == Some(true);
     let mut info = KeyInfo {
-        locator: Locator::Object { id, label: label.clone() },
+        locator: Locator::Object { id: id.clone(), label: label.clone() },
         label,
-        public,
+        public: None,
+        secret: None,
         unproven: Vec::new(),
         weak: Vec::new(),
         attributes: Vec::new(),
         exportable: false,
     };
-    audit(admin, handle, &mut info)?;
-    Ok(Some(Found { handle, kind, info, always_authenticate }))
+    if class(admin, handle)? == Class::Secret {
+        return secret::describe_secret(admin, handle, info);
+    }
+    let Some((kind, public)) = public_half(admin, handle, id.as_deref())? else { return Ok(None) };
+    info.public = public;
+    let always_authenticate = flag(admin, handle, AttributeType::AlwaysAuthenticate)? == Some(true);
+    audit(admin, handle, &mut info, Class::Private)?;
+    Ok(Some(Found { handle, kind, info, always_authenticate, secret_type: None }))
 }
 
 /// Reads one attribute; `None` where the token does not tell it.
@@ -148,9 +186,12 @@ pub(super) fn flag(
             | A::Private(value)
             | A::Sensitive(value)
             | A::Extractable(value)
+            | A::Encrypt(value)
             | A::Decrypt(value)
             | A::Sign(value)
             | A::SignRecover(value)
+            | A::Verify(value)
+            | A::Wrap(value)
             | A::Unwrap(value)
             | A::Derive(value)
             | A::Local(value)
@@ -178,6 +219,7 @@ fn audit(
     admin: &AdminLease<'_>,
     handle: ObjectHandle,
     info: &mut KeyInfo,
+    class: Class,
 ) -> Result<(), BackendError> {
     for (kind, name, wanted, keeps_inside) in [
         (AttributeType::Sensitive, "CKA_SENSITIVE", true, true),
@@ -193,16 +235,10 @@ fn audit(
             None => info.unproven.push(format!("{name} is not told")),
         }
     }
-    let mut usages = Vec::new();
-    for (kind, name) in USAGES {
-        if flag(admin, handle, kind)? == Some(true) {
-            usages.push(name);
-        }
-    }
-    if usages.len() != 1 {
-        let usages = if usages.is_empty() { "none".to_owned() } else { usages.join(", ") };
-        info.weak.push(format!("not exactly one usage: {usages}"));
-    }
+    info.weak.extend(match class {
+        Class::Private => several_usages(admin, handle)?,
+        Class::Secret => secret::mixed_usages(admin, handle)?,
+    });
     for (kind, name, wanted) in [
         (AttributeType::Local, "CKA_LOCAL", true),
         (AttributeType::AlwaysSensitive, "CKA_ALWAYS_SENSITIVE", true),
@@ -227,6 +263,21 @@ fn audit(
         None => info.unproven.push("CKA_ALLOWED_MECHANISMS is not told".to_owned()),
     }
     Ok(())
+}
+
+/// Names the usages of a private key that has not exactly one; `None` where all is well.
+fn several_usages(
+    admin: &AdminLease<'_>,
+    handle: ObjectHandle,
+) -> Result<Option<String>, BackendError> {
+    let mut usages = Vec::new();
+    for (kind, name) in USAGES {
+        if flag(admin, handle, kind)? == Some(true) {
+            usages.push(name);
+        }
+    }
+    let names = if usages.is_empty() { "none".to_owned() } else { usages.join(", ") };
+    Ok((usages.len() != 1).then(|| format!("not exactly one usage: {names}")))
 }
 
 /// Finds kind and public half of a private key: told by itself, or by the one public key with the

@@ -20,6 +20,8 @@ use cryptoki_sys as ck;
 use super::fault::Fault;
 use super::mechanism::{Mech, NativeParams};
 
+mod secret;
+
 /// The function list of a module.
 pub(super) struct Calls {
     list: ck::CK_FUNCTION_LIST,
@@ -94,7 +96,7 @@ impl Calls {
         })
     }
 
-    /// C_Decrypt, once, into `plain`, which is as long as the modulus; returns how much was written.
+    /// C_Decrypt, once, into `plain`, which has room for any answer; returns how much was written.
     pub(super) fn decrypt(
         &self,
         session: &Session,

@@ -15,6 +15,8 @@ use super::raw;
 use super::session::Connection;
 use crate::backend::BackendError;
 
+mod secret;
+
 /// Why an operation did not come to its end.
 #[derive(Debug)]
 pub(super) enum Trouble {

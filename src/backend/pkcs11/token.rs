@@ -13,6 +13,16 @@ use crate::backend::locator::{percent_decode, percent_encode};
 ///
 /// Written as the token's label, or as an RFC 7512 URI of `token`, `manufacturer`, `serial` and
 /// `model`: `pkcs11:token=issuer;serial=0123`. Every attribute that is given must be equal.
+///
+/// ```
+/// use hsm_jose::backend::pkcs11::TokenSelector;
+///
+/// let by_uri: TokenSelector = "pkcs11:token=issuer;serial=0123".parse()?;
+/// let by_label: TokenSelector = "issuer".parse()?;
+/// assert!(format!("{by_uri:?}").contains("0123"));
+/// assert!(format!("{by_label:?}").contains("issuer"));
+/// # Ok::<(), hsm_jose::backend::pkcs11::TokenSelectorError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TokenSelector {
     /// The token's label: at most 32 bytes in the device.
@@ -26,6 +36,13 @@ pub struct TokenSelector {
 }
 
 /// The text does not choose a token; the message says which part is wrong and what would be right.
+///
+/// ```
+/// use hsm_jose::backend::pkcs11::TokenSelector;
+///
+/// let error = "pkcs11:token=a?pin-value=1234".parse::<TokenSelector>().unwrap_err();
+/// assert!(!error.to_string().contains("1234"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenSelectorError(String);

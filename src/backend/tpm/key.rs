@@ -29,8 +29,9 @@ use crate::secret::SharedSecret;
 mod access;
 mod proof;
 
-/// One remembered way for each algorithm: the four RSA-OAEP, ECDH, and each signature algorithm.
-const WAYS: usize = 5 + SignatureAlgorithm::ALL.len();
+/// One remembered way for each algorithm: the four RSA-OAEP, ECDH, each signature algorithm, and one
+/// for all key management with symmetric keys, of which there is none.
+const WAYS: usize = 6 + SignatureAlgorithm::ALL.len();
 
 /// A private key of the TPM.
 pub(super) struct TpmKey {
@@ -87,7 +88,7 @@ impl HardwareKey for TpmKey {
         &self,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         let alg = request.alg();
         match self.way(KeyAlgorithm::Unwrap(alg))? {
             Ok(scheme) => self.unwrap_by(*scheme, request, enc),
@@ -149,7 +150,7 @@ impl TpmKey {
         scheme: Scheme,
         request: &CekRequest<'_>,
         enc: ContentEncryption,
-    ) -> Result<Box<dyn Cek>, BackendError> {
+    ) -> Result<Box<dyn Cek + '_>, BackendError> {
         let cek = match (scheme.decryption(), request) {
             (Some(oaep), CekRequest::RsaOaep { encrypted_key, .. }) => {
                 self.decrypt(oaep, scheme.name(), encrypted_key, enc)
@@ -384,7 +385,8 @@ fn index(alg: KeyAlgorithm) -> usize {
             Some(Hash::Sha256) => 1,
             Some(Hash::Sha384) => 2,
             Some(Hash::Sha512) => 3,
-            None => 4,
+            None if alg.is_ecdh() => 4,
+            None => WAYS - 1,
         },
         KeyAlgorithm::Sign(alg) => 5 + alg as usize,
     }

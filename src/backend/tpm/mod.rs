@@ -41,6 +41,7 @@ use zeroize::Zeroizing;
 
 use crate::jose::alg::KeyAlgorithm;
 use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::jose::oct::SecretJwk;
 use crate::primitives::ecdh;
 use crate::secret::PinSource;
 
@@ -74,6 +75,20 @@ use object::{Material, Place, describe};
 const MAX_AUTH: usize = 32;
 
 /// The configuration of a keystore.
+///
+/// ```
+/// use hsm_jose::backend::tpm::TpmConfig;
+/// use hsm_jose::secret::PinSource;
+///
+/// let config = TpmConfig {
+///     name: "edge".into(),
+///     tcti: "device:/dev/tpmrm0".parse().expect("a TCTI"),
+///     keys: "tpm-keys".into(),
+///     auth: PinSource::File("tpm-auth".into()),
+///     parent_name: None, // pin it in production
+/// };
+/// assert_eq!(config.name, "edge");
+/// ```
 #[derive(Clone, Debug)]
 pub struct TpmConfig {
     /// The keystore's name.
@@ -91,6 +106,22 @@ pub struct TpmConfig {
 }
 
 /// A TPM 2.0.
+///
+/// ```no_run
+/// use hsm_jose::backend::Keystore;
+/// use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
+/// use hsm_jose::secret::PinSource;
+///
+/// let keystore = TpmKeystore::open(TpmConfig {
+///     name: "edge".into(),
+///     tcti: "device:/dev/tpmrm0".parse().expect("a TCTI"),
+///     keys: "tpm-keys".into(),
+///     auth: PinSource::File("tpm-auth".into()),
+///     parent_name: None,
+/// })?;
+/// keystore.health()?;
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
+/// ```
 pub struct TpmKeystore {
     shared: Arc<Shared>,
     tcti: Tcti,
@@ -323,6 +354,17 @@ impl Keystore for TpmKeystore {
         self.put(locator, || make::import(&self.shared, locator, spec, private))
     }
 
+    fn import_secret(
+        &self,
+        _: &Locator,
+        spec: &KeySpec,
+        _: &SecretJwk,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let what = format!("a key of {}", spec.shape);
+        let reason = scheme::Scheme::of_spec(spec).err();
+        Err(self.shared.unsupported(&what, reason.unwrap_or_else(|| "no such key".to_owned())))
+    }
+
     fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
         let shared = &self.shared;
         match locator {
@@ -459,6 +501,7 @@ fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
         locator: locator.clone(),
         label,
         public: Some(told.key.clone()),
+        secret: None,
         unproven: told.unproven,
         weak: told.weak,
         attributes: told.attributes,

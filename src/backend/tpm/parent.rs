@@ -4,10 +4,24 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The name of a parent key: the hash of its public area, by which it is told from any other.
+///
+/// ```
+/// use hsm_jose::backend::tpm::ParentName;
+///
+/// // The algorithm of the hash (SHA-256), then the digest of the public area.
+/// let text = format!("000b{}", "5a".repeat(32));
+/// assert_eq!(text.parse::<ParentName>().expect("a name").to_string(), text);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ParentName(pub(super) Vec<u8>);
 
 /// The text is not a name: `000b` and 64 hexadecimal digits of SHA-256.
+///
+/// ```
+/// use hsm_jose::backend::tpm::ParentName;
+///
+/// assert!("000b".parse::<ParentName>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name of a parent key is 000b and the 64 hexadecimal digits of a SHA-256 digest")]
 pub struct ParentNameError;

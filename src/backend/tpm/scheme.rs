@@ -11,7 +11,7 @@ use tss_esapi::structures::{
 };
 
 use crate::backend::{KeyShape, KeySpec};
-use crate::jose::alg::{Curve, Hash, KeyAlgorithm, SignatureAlgorithm};
+use crate::jose::alg::{Curve, Hash, KeyAlgorithm, KeyManagementMode as Mode, SignatureAlgorithm};
 
 /// How a TPM does an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl Scheme {
     pub(super) fn of(alg: KeyAlgorithm) -> Option<Self> {
         use SignatureAlgorithm as S;
         Some(match alg {
-            KeyAlgorithm::Unwrap(alg) => alg.oaep_hash().map_or(Self::EcDh, Self::Oaep),
+            KeyAlgorithm::Unwrap(alg) if alg.is_ecdh() => Self::EcDh,
+            KeyAlgorithm::Unwrap(alg) => Self::Oaep(alg.oaep_hash()?),
             KeyAlgorithm::Sign(S::Rs256) => Self::RsaSsa(Hash::Sha256),
             KeyAlgorithm::Sign(S::Rs384) => Self::RsaSsa(Hash::Sha384),
             KeyAlgorithm::Sign(S::Rs512) => Self::RsaSsa(Hash::Sha512),
@@ -57,8 +58,7 @@ impl Scheme {
             if !alg.fits(spec.shape.kind()) {
                 return Err(format!("{alg} does not fit a key of {}", spec.shape));
             }
-            let scheme =
-                Self::of(*alg).ok_or_else(|| format!("TPM 2.0 has no scheme for {alg}"))?;
+            let scheme = Self::of(*alg).ok_or_else(|| without(*alg))?;
             if *only.get_or_insert(scheme) != scheme {
                 return Err("a key of a TPM is bound to one scheme when it is made".to_owned());
             }
@@ -102,6 +102,23 @@ impl Scheme {
     }
 }
 
+/// Says why there is no scheme for an algorithm.
+fn without(alg: KeyAlgorithm) -> String {
+    let why = match alg {
+        KeyAlgorithm::Sign(alg) if alg.is_symmetric() => {
+            "TPM2_HMAC takes 1024 bytes at once, and the binding (tss-esapi 7.7) has no sequence \
+             commands for longer tokens"
+        }
+        KeyAlgorithm::Unwrap(alg) => match alg.mode() {
+            Mode::KeyWrapping(_) => "TPM 2.0 has no AES key wrap",
+            Mode::GcmKeyWrapping(_) | Mode::DirectEncryption => "TPM 2.0 has no AES in GCM",
+            _ => "TPM 2.0 has no scheme for it",
+        },
+        KeyAlgorithm::Sign(_) => "TPM 2.0 has no scheme for it",
+    };
+    format!("{alg}: {why}")
+}
+
 /// Returns the parameters of a key of `shape`, bound to `scheme`, or to none.
 ///
 /// # Errors
@@ -142,6 +159,7 @@ pub(super) fn parameters(
                 KeyDerivationFunctionScheme::Null,
             ))
         }
+        KeyShape::Oct { .. } => return Err(no_shape()),
     })
 }
 

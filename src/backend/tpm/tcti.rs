@@ -9,10 +9,23 @@ use tss_esapi::tcti_ldr::TctiNameConf;
 
 /// The way to a TPM: `device:/dev/tpmrm0`, `swtpm:host=127.0.0.1,port=2321`,
 /// `mssim:host=...,port=...`, `tabrmd:bus_name=...,bus_type=system`.
+///
+/// ```
+/// use hsm_jose::backend::tpm::Tcti;
+///
+/// let tcti: Tcti = "swtpm:host=127.0.0.1,port=2321".parse().expect("a TCTI");
+/// assert_eq!(tcti.as_str(), "swtpm:host=127.0.0.1,port=2321");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tcti(String);
 
 /// The text does not name a way to a TPM; the message says what would.
+///
+/// ```
+/// use hsm_jose::backend::tpm::Tcti;
+///
+/// assert!("carrier-pigeon:".parse::<Tcti>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TctiError(String);

@@ -151,6 +151,7 @@ fn entry(
         waiver: None,
         unproven: Vec::new(),
         public: Some(jwk),
+        secret: None,
     };
     KeyEntry {
         name: name.to_owned(),

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// true of the keystore's
     #[arg(long, value_name = "URI")]
     object: ObjectUri,
-    /// The public JWK, for a device that does not tell it
+    /// The public key (JWK, PEM or DER, or a certificate), for a device that does not tell it
     #[arg(long, value_name = "FILE")]
     public: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ impl Args {
             Some(path) => {
                 let bytes = input::read(Some(path), MAX_KEYS)?;
                 let wrong = |error| Error::Usage(format!("{}: {error}", path.display()));
-                Some(PublicJwk::parse(&bytes).map_err(wrong)?)
+                Some(PublicJwk::from_any(&bytes).map_err(wrong)?)
             }
         };
         let keystore = setup.keystores.open(self.named.keystore(setup)?)?;

@@ -17,7 +17,7 @@ use crate::lifecycle::{DestroyRequest, destroy, keystore_of};
 pub(crate) struct Args {
     /// The key's name
     name: String,
-    /// The RFC 7638 thumbprint of the version to destroy
+    /// The RFC 7638 thumbprint of the version to destroy, or the check value of a symmetric key
     #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     confirm: String,
     /// Destroy it though it is active or retiring

@@ -10,17 +10,19 @@ use crate::error::Result;
 use crate::jose::alg::Curve;
 use crate::lifecycle::{Entered, GenerateRequest, Outcome, generate};
 
-/// Make a key in the device and write its public JWK
+/// Make a key in the device and write its public JWK, or the check value of a symmetric key
 #[derive(Debug, clap::Args)]
 #[command(
     long_about = "Make a key in the device and write its public JWK. The private half never leaves \
-                  the device.\n\nAfter a crash, the same command completes what was begun.",
+                  the device. Of a symmetric key (A*KW, A*GCMKW, dir, HS*), name, size and check \
+                  value are written: it has no JWK that is ever shown.\n\nAfter a crash, the same command completes what was begun.",
     after_help = "Example:\n  hsm-jose key generate issuer-sig --alg ES256"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
-    /// Length of an RSA modulus [default: 3072]
+    /// Length of an RSA modulus [default: 3072], or of a key for dir [default: 256] or HS* [default:
+    /// that of the hash]
     #[arg(long, value_name = "N")]
     bits: Option<u32>,
     /// Curve of an ECDH-ES key [default: P-256]

@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use super::super::{Report, Setup};
+use crate::backend::{KeyShape, SecretInfo};
 use crate::error::Result;
-use crate::keyring::Keyring;
+use crate::keyring::{KeyVersion, Keyring};
 
-/// List the keys: state, kid, algorithms, keystore and provenance
+/// List the keys: state, kid, algorithms, kind and size, keystore and provenance
 #[derive(Debug, clap::Args)]
 #[command(
-    long_about = "List the keys of the keyring: state, kid, algorithms, keystore and provenance. \
-                  No device is asked.",
+    long_about = "List the keys of the keyring: state, kid, algorithms, kind and size (of a \
+                  symmetric key with its check value), keystore and provenance. No device is asked.",
     after_help = "Example:\n  hsm-jose key list"
 )]
 pub(crate) struct Args {}
@@ -28,8 +29,8 @@ impl Args {
 }
 
 fn table(keyring: &Keyring) -> String {
-    let mut rows =
-        vec![["NAME", "STATE", "ALGS", "KEYSTORE", "PROVENANCE", "KID"].map(String::from)];
+    let header = ["NAME", "STATE", "ALGS", "KEY", "KEYSTORE", "PROVENANCE", "KID"];
+    let mut rows = vec![header.map(String::from)];
     for key in keyring.keys() {
         for version in &key.versions {
             let algs: Vec<&str> = key.algs.iter().map(|alg| alg.name()).collect();
@@ -38,6 +39,7 @@ fn table(keyring: &Keyring) -> String {
                 key.name.clone(),
                 version.state.to_string(),
                 algs.join(","),
+                shape(version),
                 version.keystore.clone(),
                 version.provenance.to_string(),
                 kid.to_owned(),
@@ -47,15 +49,27 @@ fn table(keyring: &Keyring) -> String {
     if rows.len() == 1 {
         return String::new();
     }
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let line = |row: &[String; 6]| {
+    let line = |row: &[String; 7]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+/// Kind and size, and the check value of a symmetric key.
+fn shape(version: &KeyVersion) -> String {
+    match (&version.public, &version.secret) {
+        (Some(public), _) => KeyShape::of(&public.key).to_string(),
+        (None, Some(SecretInfo { bits, check_value: Some(value) })) => {
+            format!("oct-{bits}:{value}")
+        }
+        (None, Some(secret)) => secret.shape().to_string(),
+        (None, None) => "-".to_owned(),
+    }
 }

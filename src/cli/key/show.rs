@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::{Report, Setup};
+use super::size_and_check;
 use crate::error::Result;
+use crate::jose::alg::Purpose;
 use crate::keyring::{KeyEntry, KeyRef, KeyVersion};
-use crate::lifecycle::published;
+use crate::lifecycle::{confirmation, published};
 
 /// Show all that the keyring knows of a key
 #[derive(Debug, clap::Args)]
@@ -36,9 +38,15 @@ impl Args {
 
 fn verb(key: &KeyEntry) -> &'static str {
     match key.purpose {
-        crate::jose::alg::Purpose::Decrypt => "decrypts",
-        crate::jose::alg::Purpose::Sign => "signs",
+        Purpose::Decrypt if is_symmetric(key) => "encrypts and decrypts",
+        Purpose::Decrypt => "decrypts",
+        Purpose::Sign if is_symmetric(key) => "authenticates",
+        Purpose::Sign => "signs",
     }
+}
+
+fn is_symmetric(key: &KeyEntry) -> bool {
+    key.algs.iter().any(|alg| alg.is_symmetric())
 }
 
 fn details(key: &KeyEntry, version: &KeyVersion) -> String {
@@ -57,18 +65,13 @@ fn details(key: &KeyEntry, version: &KeyVersion) -> String {
     for what in &version.unproven {
         line("unproven", what);
     }
+    if let Some(secret) = &version.secret {
+        line("secret", &size_and_check(secret));
+    }
     line("confirm", &confirmation(version));
     let found = version.kid.as_deref().map(|kid| KeyRef { key, version, kid });
     if let Some(jwk) = found.and_then(published) {
         line("jwk", &Value::Object(jwk.to_members()).to_string());
     }
     text
-}
-
-/// What `key destroy --confirm` wants for a version.
-fn confirmation(version: &KeyVersion) -> String {
-    match &version.public {
-        Some(public) => public.key.thumbprint(),
-        None => version.locator.to_string(),
-    }
 }

@@ -1,13 +1,23 @@
 //! The public key of a JWK: numbers and points, without anything that is said of them.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::super::alg::{Curve, KeyKind};
 use super::super::{base64url, json};
 use super::{JwkError, MAX_RSA_BITS, MIN_RSA_BITS, octets, text};
 
 /// A public key: of the right form, though a point has yet to be checked to lie on its curve.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+///
+/// // RFC 8037 appendix A.2.
+/// let jwk = PublicJwk::parse(
+///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert_eq!(jwk.key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublicKey {
@@ -18,6 +28,15 @@ pub enum PublicKey {
 }
 
 /// An RSA public key: both numbers big-endian, without leading zeros.
+///
+/// ```
+/// use hsm_jose::jose::jwk::RsaPublic;
+///
+/// let key = RsaPublic::new(&[0xc5; 256], &[1, 0, 1])?;
+/// assert_eq!((key.bits(), key.modulus_len()), (2048, 256));
+/// assert!(RsaPublic::new(&[0xc5; 128], &[1, 0, 1]).is_err(), "1024 bits are too few");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RsaPublic {
     n: Vec<u8>,
@@ -25,6 +44,16 @@ pub struct RsaPublic {
 }
 
 /// A public point: 0x04 || X || Y for a P curve, 32 bytes for X25519 and Ed25519.
+///
+/// ```
+/// use hsm_jose::jose::alg::Curve;
+/// use hsm_jose::jose::jwk::PublicPoint;
+///
+/// let point = PublicPoint::new(Curve::X25519, vec![9; 32])?;
+/// assert_eq!(point.coordinates().0.len(), 32);
+/// assert!(PublicPoint::new(Curve::P256, vec![2; 33]).is_err(), "a compressed point");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicPoint {
     curve: Curve,
@@ -38,20 +67,10 @@ impl RsaPublic {
     /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`] or even; an exponent that is even,
     /// below 3, or over 64 bits long.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
+        if let Some((_, what)) = rsa_faults(n, e).into_iter().next() {
+            return Err(JwkError(what));
+        }
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-        let bits = bit_len(n);
-        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-            return Err(JwkError(format!(
-                "RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
-            )));
-        }
-        if n.last().is_none_or(|byte| byte % 2 == 0) {
-            return Err(JwkError::new("RSA modulus is even"));
-        }
-        let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
-        if !e_is_odd || e == [1] || e.len() > 8 {
-            return Err(JwkError::new("RSA exponent is even, below 3 or over 64 bits"));
-        }
         Ok(Self { n: n.to_vec(), e: e.to_vec() })
     }
 
@@ -148,6 +167,22 @@ impl PublicPoint {
 }
 
 impl PublicKey {
+    /// Reads the members that make the key, and nothing else.
+    ///
+    /// # Errors
+    /// A missing or misformed member, an unknown `kty` or `crv`, an RSA key that [`RsaPublic::new`]
+    /// does not take.
+    pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        match text(members, "kty")? {
+            "RSA" => Ok(Self::Rsa(RsaPublic::new(&octets(members, "n")?, &octets(members, "e")?)?)),
+            "EC" | "OKP" => Ok(Self::Point(PublicPoint::from_members(members)?)),
+            other => {
+                let other = json::quotable(other);
+                Err(JwkError(format!("no key type {other:?} in this build")))
+            }
+        }
+    }
+
     /// Returns the kind of key.
     pub fn kind(&self) -> KeyKind {
         match self {
@@ -169,13 +204,6 @@ impl PublicKey {
             Self::Point(point) => point.to_members(),
         }
     }
-
-    /// Returns the SHA-256 thumbprint, 43 characters of base64url (RFC 7638, RFC 8037 appendix A).
-    pub fn thumbprint(&self) -> String {
-        // serde_json's map is ordered by name and written without white space: section 3.3.
-        let canonical = Value::Object(self.to_members()).to_string();
-        base64url::encode(&Sha256::digest(canonical.as_bytes()))
-    }
 }
 
 /// A coordinate has exactly the length of the field (RFC 7518 section 6.2.1.2).
@@ -189,6 +217,25 @@ fn coordinate(members: &Map<String, Value>, name: &str, curve: Curve) -> Result<
         )));
     }
     Ok(bytes)
+}
+
+/// Returns everything for which [`RsaPublic::new`] refuses a key: the member, and what is wrong.
+pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
+    let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+    let mut faults = Vec::new();
+    let bits = bit_len(n);
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        let what = format!("RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}");
+        faults.push(("n", what));
+    }
+    if n.last().is_none_or(|byte| byte % 2 == 0) {
+        faults.push(("n", "RSA modulus is even".to_owned()));
+    }
+    let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    if !e_is_odd || e == [1] || e.len() > 8 {
+        faults.push(("e", "RSA exponent is even, below 3 or over 64 bits".to_owned()));
+    }
+    faults
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {

@@ -4,16 +4,21 @@ use serde_json::{Map, Value};
 
 use super::{base64url, json};
 
+mod check;
+mod foreign;
 mod key;
 mod private;
 mod public;
 mod set;
+mod thumbprint;
 
+pub use check::{Finding, Severity, check};
 pub use key::{PublicKey, PublicPoint, RsaPublic};
 pub use private::PrivateJwk;
 pub(crate) use private::PrivateParts;
 pub use public::PublicJwk;
-pub use set::JwkSet;
+pub use set::{JwkSet, SelectError, Selector};
+pub use thumbprint::{Thumbprint, ThumbprintHash};
 
 /// The largest RSA modulus taken, in bits: what aws-lc-rs takes, and larger ones are a cheap way
 /// to burn a verifier's time.
@@ -28,7 +33,17 @@ pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", 
 /// The longest `kid` taken, in bytes. Thumbprints have 43, thumbprint URIs 95.
 pub const MAX_KID_LEN: usize = 256;
 
+/// The longest `x5u` taken, in bytes: it is kept, and never fetched.
+pub const MAX_X5U_LEN: usize = 2048;
+
 /// What is wrong with a JWK. Never quotes a private member.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+///
+/// let error = PublicJwk::parse(br#"{"kty":"OKP","crv":"Ed25519","d":"AQ"}"#).unwrap_err();
+/// assert!(error.to_string().contains("private"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JwkError(pub(crate) String);

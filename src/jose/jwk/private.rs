@@ -7,6 +7,18 @@ use super::{JwkError, PublicJwk, PublicKey, octets, parse_members};
 
 /// A private key on its way *into* a keystore: zeroized, without `Clone`, `Serialize` or `Debug`
 /// of its private part. None ever comes out.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PrivateJwk;
+///
+/// // RFC 8037 appendix A.1.
+/// let private = PrivateJwk::parse(
+///     br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert!(!format!("{private:?}").contains("nWGx"));
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 pub struct PrivateJwk {
     /// The public half.
     pub public: PublicJwk,

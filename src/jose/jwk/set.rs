@@ -1,21 +1,80 @@
-//! JWK Sets as they are consumed.
+//! JWK Sets: tolerant where they are consumed, strict where they are published (RFC 7517 section 5).
 
-use serde_json::Value;
+use std::collections::HashSet;
 
-use super::{JwkError, PublicJwk, parse_members, refuse_private};
+use serde_json::{Value, json};
+
+use super::super::alg::{KeyAlgorithm, Purpose};
+use super::super::json::quotable;
+use super::{JwkError, PRIVATE_MEMBERS, PublicJwk, parse_members, refuse_private};
 
 /// A JWK Set as it is consumed: keys of unknown kinds are passed over (RFC 7517 section 5).
+///
+/// ```
+/// use hsm_jose::jose::jwk::JwkSet;
+///
+/// // What this build does not know is passed over (RFC 7517 section 5).
+/// let set = JwkSet::parse(br#"{"keys":[{"kty":"AKP","alg":"ML-DSA-44"}]}"#)?;
+/// assert!(set.keys.is_empty());
+/// assert!(JwkSet::parse(br#"{"keys":[{"kty":"EC","d":"AQ"}]}"#).is_err(), "a private key");
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct JwkSet {
     /// The keys that this build can use, in the order of the set.
     pub keys: Vec<PublicJwk>,
 }
 
+/// Which key of a set is meant. What is not given is not asked for.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// use hsm_jose::jose::jwk::{JwkSet, SelectError, Selector};
+///
+/// let set = JwkSet::parse(br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","alg":"EdDSA",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#)?;
+/// let alg = Some(KeyAlgorithm::Sign(SignatureAlgorithm::EdDsa));
+/// let meant = Selector { kid: Some("a"), alg, ..Selector::default() };
+/// assert_eq!(set.select(&meant)?.kid.as_deref(), Some("a"));
+///
+/// let other = Selector { kid: Some("b"), ..meant };
+/// assert_eq!(set.select(&other), Err(SelectError::UnknownKid));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selector<'a> {
+    /// The key's `kid`, octet by octet (RFC 7517 section 4.5).
+    pub kid: Option<&'a str>,
+    /// The SHA-256 of the key's certificate (RFC 7515 section 4.1.8), by the key's own `x5t#S256` or
+    /// `x5c`.
+    pub x5t_s256: Option<[u8; 32]>,
+    /// An algorithm that the key does: it fits its kind, and its `alg` if it has one.
+    pub alg: Option<KeyAlgorithm>,
+    /// What the key is for, by its `use`, `key_ops`, `alg` and kind.
+    pub purpose: Option<Purpose>,
+}
+
+/// Why a set has not one key that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// No key has the `kid`.
+    #[error("no key of the set has this kid")]
+    UnknownKid,
+    /// Keys have the `kid`, or none was asked for, and none of them is for this.
+    #[error("no key of the set that can be meant is for this algorithm or use")]
+    NoneFits,
+    /// That many keys are meant.
+    #[error("{0} keys of the set can be meant: name one by its kid")]
+    Several(usize),
+}
+
 impl JwkSet {
     /// Parses a JWK Set, or a single JWK as a set of one.
     ///
-    /// In a set, a key that this build cannot use is passed over; a private member anywhere is
-    /// refused.
+    /// In a set, a key that this build cannot use is passed over: an unknown `kty` or `crv`, a member
+    /// missing or misformed. A private member anywhere is refused. [`super::check`] tells which were
+    /// passed over, and why.
     ///
     /// # Errors
     /// Bad JSON, a private member, `keys` missing or not an array, or a misformed single JWK.
@@ -36,5 +95,89 @@ impl JwkSet {
             keys.extend(PublicJwk::public_half(members));
         }
         Ok(Self { keys })
+    }
+
+    /// Returns the keys that are meant, in the order of the set. An unknown `use` or `alg` of a key is
+    /// no match for any that is asked for.
+    pub fn matching<'a>(&'a self, meant: &Selector<'_>) -> impl Iterator<Item = &'a PublicJwk> {
+        let meant = *meant;
+        self.keys.iter().filter(move |jwk| {
+            meant.kid.is_none_or(|kid| jwk.kid.as_deref() == Some(kid))
+                && meant.x5t_s256.is_none_or(|own| jwk.certificate_sha256() == Some(own))
+                && jwk.is_for(&meant)
+        })
+    }
+
+    /// Returns the one key that is meant.
+    ///
+    /// # Errors
+    /// None, or several: which of them it is, is not for this function to guess.
+    pub fn select(&self, meant: &Selector<'_>) -> Result<&PublicJwk, SelectError> {
+        let mut matching = self.matching(meant);
+        match (matching.next(), matching.count()) {
+            (Some(jwk), 0) => Ok(jwk),
+            (Some(_), others) => Err(SelectError::Several(others + 1)),
+            (None, _) => {
+                let has_kid = |kid| self.keys.iter().any(|jwk| jwk.kid.as_deref() == Some(kid));
+                match meant.kid {
+                    Some(kid) if !has_kid(kid) => Err(SelectError::UnknownKid),
+                    _ => Err(SelectError::NoneFits),
+                }
+            }
+        }
+    }
+
+    /// Returns the set as it is published: the keys in their order, the members of each in the order
+    /// of their names. What is returned has been read again, as a reader will.
+    ///
+    /// # Errors
+    /// A key without `kid`, or two with the same; a private member.
+    pub fn to_published(&self) -> Result<Value, JwkError> {
+        let set = json!({ "keys": self.keys });
+        let written: Value = serde_json::from_str(&set.to_string())
+            .map_err(|error| JwkError(format!("not readable: {error}")))?;
+        let mut kids = HashSet::new();
+        for key in written["keys"].as_array().into_iter().flatten() {
+            let kid = key["kid"].as_str().unwrap_or_default();
+            if let Some(name) = PRIVATE_MEMBERS.iter().find(|name| key.get(**name).is_some()) {
+                let kid = quotable(kid);
+                return Err(JwkError(format!("the key {kid:?} has the private member {name:?}")));
+            }
+            if kid.is_empty() || !kids.insert(kid) {
+                let kid = quotable(kid);
+                return Err(JwkError(format!("the kid {kid:?} is missing or there twice")));
+            }
+        }
+        Ok(set)
+    }
+}
+
+impl PublicJwk {
+    /// Returns whether the key, by what is said of it and by its kind, is for an algorithm and a
+    /// purpose; `kid` and certificate are not looked at.
+    pub fn is_for(&self, meant: &Selector<'_>) -> bool {
+        let does = |alg: KeyAlgorithm| {
+            let own = self.alg.as_deref().map(KeyAlgorithm::from_name);
+            alg.fits(self.key.kind())
+                && own.is_none_or(|own| own.is_some_and(|own| own.is_same_as(alg)))
+                && self.serves(alg.purpose())
+        };
+        meant.alg.is_none_or(does) && meant.purpose.is_none_or(|purpose| self.serves(purpose))
+    }
+
+    fn certificate_sha256(&self) -> Option<[u8; 32]> {
+        self.x5t_s256.or_else(|| self.x5c.as_ref().map(|chain| chain.leaf().sha256()))
+    }
+
+    /// Whether `use`, `key_ops`, `alg` and kind leave room for a purpose. An empty `key_ops` says
+    /// nothing: WebCrypto writes one for the public keys of an agreement.
+    fn serves(&self, purpose: Purpose) -> bool {
+        let is_of = |alg: KeyAlgorithm| alg.purpose() == purpose && alg.fits(self.key.kind());
+        let operations = self.key_ops.as_deref().unwrap_or_default();
+        let own = self.alg.as_deref().map(KeyAlgorithm::from_name);
+        self.use_.as_deref().is_none_or(|own| own == purpose.jwk_use())
+            && (operations.is_empty()
+                || operations.iter().any(|own| purpose.operations().contains(&own.as_str())))
+            && own.map_or_else(|| KeyAlgorithm::all().any(is_of), |own| own.is_some_and(is_of))
     }
 }

@@ -4,12 +4,22 @@ use super::{decode, split};
 use crate::error::Result;
 
 /// A compact JWS, split and decoded; nothing in it has been believed yet.
+///
+/// ```
+/// use hsm_jose::jose::serialization::CompactJws;
+///
+/// let jws = CompactJws::split("eyJhbGciOiJFUzI1NiJ9.e30.AAAA")?;
+/// assert_eq!((jws.payload, jws.signature.len()), ("e30", 3));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct CompactJws<'a> {
     /// The protected header as received, in base64url.
     pub protected: &'a str,
     /// The payload as received, in base64url; empty if the content is detached (appendix F).
     pub payload: &'a str,
+    /// The JWS Signing Input as received: header and payload with the dot between.
+    pub signing_input: &'a str,
     /// The JWS Signature.
     pub signature: Vec<u8>,
 }
@@ -22,6 +32,7 @@ impl<'a> CompactJws<'a> {
     /// not strict base64url.
     pub fn split(token: &'a str) -> Result<Self> {
         let [protected, payload, signature] = split(token)?;
-        Ok(Self { protected, payload, signature: decode(signature, "signature")? })
+        let signing_input = &token[..protected.len() + 1 + payload.len()];
+        Ok(Self { protected, payload, signing_input, signature: decode(signature, "signature")? })
     }
 }

@@ -35,6 +35,17 @@ const SIGNATURE: &Shape =
 ///
 /// Made by [`JwsParts::parse`], changed into another serialization by [`JwsParts::write`]: the
 /// signatures stay as they are, since no serialization is part of what they cover.
+///
+/// ```
+/// use hsm_jose::jose::serialization::{JwsParts, Serialization};
+///
+/// let compact = b"eyJhbGciOiJFUzI1NiJ9.e30.AAAA";
+/// let parts = JwsParts::parse(compact, 1024)?;
+/// let flattened = parts.write(Serialization::Flattened)?;
+/// let again = JwsParts::parse(flattened.as_bytes(), 1024)?.write(Serialization::Compact)?;
+/// assert_eq!(again.as_bytes(), compact);
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct JwsParts<'a> {
     /// How it was written.
@@ -48,6 +59,14 @@ pub struct JwsParts<'a> {
 }
 
 /// One signature of a JWS with its headers; nothing in it has been decoded or believed yet.
+///
+/// ```
+/// use hsm_jose::jose::serialization::JwsParts;
+///
+/// let parts = JwsParts::parse(b"eyJhbGciOiJFUzI1NiJ9.e30.AAAA", 1024)?;
+/// assert_eq!(parts.signatures[0].signature, "AAAA");
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct JwsSignature<'a> {
     /// The protected header as received, in base64url; empty if there is none.

@@ -3,7 +3,6 @@
 //! behind (RFC 7515 section 7.2, RFC 7516 section 7.2: it "MUST be ignored").
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -11,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::jose::header::MAX_HEADER_LEN;
-use crate::jose::json::{self, MAX_DEPTH, Strict, deeper};
+use crate::jose::json::{self, MAX_DEPTH, MAX_VALUES, Room, Strict, deeper};
 
 /// The members that an object is known to have, and what each is.
 pub(super) type Shape = [(&'static str, Kind)];
@@ -232,7 +231,7 @@ impl<'de> Visitor<'de> for Reader {
     ) -> std::result::Result<Found<'de>, A::Error> {
         let shape: &Shape = match self.want {
             Want::Member(Kind::Header) => {
-                let room = Cell::new(MAX_HEADER_LEN);
+                let room = Room::new(MAX_HEADER_LEN, MAX_VALUES);
                 return match (Strict { depth: self.depth, room: &room }).visit_map(access)? {
                     Value::Object(members) => Ok(Found::Header(members)),
                     _ => Err(self.wrong()),

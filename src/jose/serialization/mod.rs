@@ -165,13 +165,17 @@ pub fn decode(part: &str, name: &str) -> Result<Vec<u8>> {
 fn split<const N: usize>(token: &str) -> Result<[&str; N]> {
     let mut parts = [""; N];
     // One more than expected is enough to know: a token of a million dots costs no more.
-    let mut found = token.splitn(N + 1, '.');
-    for part in &mut parts {
-        *part = found.next().ok_or_else(|| wrong_parts::<N>(token))?;
+    let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+    let mut rest = 0;
+    for part in &mut parts[..N - 1] {
+        let dot = dots.next().ok_or_else(|| wrong_parts::<N>(token))?;
+        *part = &token[rest..dot];
+        rest = dot + 1;
     }
-    if found.next().is_some() {
+    if dots.next().is_some() {
         return Err(wrong_parts::<N>(token));
     }
+    parts[N - 1] = &token[rest..];
     if parts[0].is_empty() {
         return Err(Error::Malformed("the protected header is empty".into()));
     }

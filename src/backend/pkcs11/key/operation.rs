@@ -23,6 +23,12 @@ impl Pkcs11Key {
                 self.host_step(step);
                 agreement::cek_from_z(z, other_info, *wrapped, enc).map_err(|_| Failure::Wrong)
             }
+            (How::KeyWrap { by_objects }, CekRequest::AesKw { encrypted_key, .. }) => {
+                self.unwrap_key(by_objects, encrypted_key, enc)
+            }
+            (How::Gcm, CekRequest::AesGcmKw { encrypted_key, iv, tag, .. }) => {
+                self.unwrap_gcm(encrypted_key, iv, tag, enc)
+            }
             _ => {
                 let reason = format!("the key is {}", self.kind);
                 Err(Failure::Other(self.unsupported(request.alg().name(), reason)))
@@ -94,16 +100,22 @@ impl Pkcs11Key {
                 let cipher = fitted.as_deref().unwrap_or(cipher);
                 lease.decrypt(mech, handle, cipher, plain, self.authenticate())
             },
-            // The session is not closed here: closing it on this path only would tell the paths
-            // apart, by the calls and by the time. Where the module leaves it unusable, another
-            // thread replaces it. Before that is known (while the key is proved) it is closed.
-            |_| match self.connection.poisons() {
-                Some(true) => Fate::Replace,
-                None if !self.always_authenticate => Fate::Close,
-                _ => Fate::Keep,
-            },
+            |_| self.fate_of_rejected(),
         )?;
         if fitted.is_some() { Err(Failure::Wrong) } else { Ok(len) }
+    }
+
+    /// Returns what becomes of the session after a rejected ciphertext.
+    ///
+    /// It is not closed here: closing it on this path only would tell the paths apart, by the calls
+    /// and by the time. Where the module leaves it unusable, another thread replaces it. Before that
+    /// is known (while the key is proved) it is closed.
+    pub(super) fn fate_of_rejected(&self) -> Fate {
+        match self.connection.poisons() {
+            Some(true) => Fate::Replace,
+            None if !self.always_authenticate => Fate::Close,
+            _ => Fate::Keep,
+        }
     }
 
     fn agree(&self, epk: &PublicPoint, der: bool) -> Result<SharedSecret, Failure> {
@@ -172,6 +184,7 @@ impl Pkcs11Key {
         let expected = match self.kind {
             KeyKind::Rsa => self.modulus_len(),
             KeyKind::Curve(curve) => Some(2 * curve.field_len()),
+            KeyKind::Oct { .. } => alg.hash().map(Hash::len),
         };
         if expected.is_some_and(|expected| len != expected) {
             return Err(Failure::Other(BackendError::Device {

@@ -6,7 +6,7 @@ use super::*;
 use crate::backend::known_answer;
 use crate::primitives::verify::VerifyingKey;
 
-const MESSAGE: &[u8] = b"hsm-jose known answer";
+pub(super) const MESSAGE: &[u8] = b"hsm-jose known answer";
 
 impl Pkcs11Key {
     /// Returns how the key does `alg`. Asked the first time, it is proved with known answers.
@@ -19,6 +19,7 @@ impl Pkcs11Key {
             return Ok(Err(format!("the key is {}", self.kind)));
         }
         match alg {
+            KeyAlgorithm::Unwrap(alg) if alg.is_symmetric() => self.prove_secret(alg),
             KeyAlgorithm::Unwrap(alg) => match alg.oaep_hash() {
                 Some(hash) => self.prove_oaep(alg, hash),
                 None => self.prove_agreement(alg),
@@ -36,7 +37,7 @@ impl Pkcs11Key {
         for how in ways {
             match self.unwraps(how, alg)? {
                 Ok(()) => {
-                    self.probe_rejection(how)?;
+                    self.probe_rsa(how)?;
                     return Ok(Ok(how));
                 }
                 Err(reason) => reasons.push(reason),
@@ -77,6 +78,10 @@ impl Pkcs11Key {
                 self.sign_by(mech, alg, input).map_err(|failure| self.note(&refusal, failure))
             };
             let works = match &self.info.public {
+                None if alg.is_symmetric() => match self.secret_type {
+                    Some(SecretType::Generic) => known_answer::symmetric::mac_works(&sign, alg),
+                    _ => return Ok(Err("the key is an AES key, not a generic secret".to_owned())),
+                },
                 Some(public) if !mech.hashes() || alg.hash().is_none() => {
                     known_answer::sign_works(&sign, public, alg)
                 }
@@ -89,7 +94,10 @@ impl Pkcs11Key {
                     (Err(error), _) => Err(error),
                 },
             };
-            let wrong = || format!("the signature of {} does not verify", mech.name());
+            let wrong = || match alg.is_symmetric() {
+                true => format!("the MAC of {} is none", mech.name()),
+                false => format!("the signature of {} does not verify", mech.name()),
+            };
             match self.settled(works, refusal, wrong)? {
                 Ok(()) => return Ok(Ok(How::Sign(mech))),
                 Err(reason) => reasons.push(reason),
@@ -136,7 +144,7 @@ impl Pkcs11Key {
     /// Says what a known answer means for good. What is remembered for the life of the key is that
     /// it works, a refusal of mechanism, parameters or key, and a wrong answer of a device that is
     /// alive; any other fault may be gone the next time, and is an error.
-    fn settled(
+    pub(super) fn settled(
         &self,
         works: Result<bool, BackendError>,
         refusal: RefCell<Option<String>>,
@@ -159,7 +167,7 @@ impl Pkcs11Key {
 
     /// Makes the error of a known answer that failed, and keeps the reason of a refusal for an
     /// operator. No input of a stranger is in it: a fault that is not a refusal is the device's.
-    fn note(&self, refusal: &RefCell<Option<String>>, failure: Failure) -> BackendError {
+    pub(super) fn note(&self, refusal: &RefCell<Option<String>>, failure: Failure) -> BackendError {
         let error = match failure {
             Failure::Other(error) => error,
             Failure::Wrong => BackendError::Rejected,
@@ -174,13 +182,8 @@ impl Pkcs11Key {
         error
     }
 
-    /// Finds out, once for each connection, whether a rejected ciphertext leaves the session
-    /// unusable (tpm2-pkcs11 answers CKR_OPERATION_ACTIVE from then on): the very Init that went well
-    /// before then fails.
-    fn probe_rejection(&self, how: How) -> Result<(), BackendError> {
-        if self.connection.poisons().is_some() || self.always_authenticate {
-            return Ok(());
-        }
+    /// Has the key refuse a ciphertext of RSA.
+    fn probe_rsa(&self, how: How) -> Result<(), BackendError> {
         let mech = match how {
             How::Oaep(hash) => Mech::RsaOaep(hash),
             _ => Mech::RsaX509,
@@ -188,10 +191,24 @@ impl Pkcs11Key {
         // Larger than any modulus of that length: refused by raw RSA too.
         let len = self.modulus_len().unwrap_or(256);
         let garbage = vec![0xff; len];
-        let mut plain = Zeroizing::new(vec![0; len]);
+        self.probe_rejection(|lease, handle| {
+            lease.decrypt(mech, handle, &garbage, &mut Zeroizing::new(vec![0; len]), None)
+        })
+    }
+
+    /// Finds out, once for each connection, whether a rejected ciphertext leaves the session
+    /// unusable (tpm2-pkcs11 answers CKR_OPERATION_ACTIVE from then on): the very Init that went well
+    /// before then fails.
+    pub(super) fn probe_rejection(
+        &self,
+        decrypt_garbage: impl Fn(&Lease<'_>, ObjectHandle) -> Result<usize, Trouble>,
+    ) -> Result<(), BackendError> {
+        if self.connection.poisons().is_some() || self.always_authenticate {
+            return Ok(());
+        }
         let (lease, handle) = self.lease()?;
-        let first = lease.decrypt(mech, handle, &garbage, &mut plain, None);
-        let again = lease.decrypt(mech, handle, &garbage, &mut plain, None);
+        let first = decrypt_garbage(&lease, handle);
+        let again = decrypt_garbage(&lease, handle);
         lease.end(Fate::Close);
         let fault_of = |answer| match answer {
             Ok(_) => Ok(None),

@@ -57,7 +57,7 @@ impl Pkcs11Key {
                 }
                 Err(Trouble::Fault(fault)) => fault,
             };
-            if !fault.is_at_init(self.has_agreed()) {
+            if !fault.is_at_init(self.has_agreed_or_unwrapped()) {
                 if fault.is_transport() {
                     lease.end(fate_of(fault));
                     self.connection.lose();

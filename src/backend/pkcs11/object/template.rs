@@ -1,12 +1,15 @@
 //! Templates: what a new key shall be, said in full, because tokens differ in what they assume.
 
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use zeroize::Zeroize;
 
 use crate::backend::KeyShape;
-use crate::jose::alg::{Curve, KeyAlgorithm, Purpose};
+use crate::jose::alg::KeyManagementMode as Mode;
+use crate::jose::alg::{Curve, KeyAlgorithm};
 use crate::jose::jwk::{PrivateJwk, PrivateParts, PublicKey, RsaPublic};
+
+mod secret;
 
 /// What a new key shall be.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub(crate) struct Usages {
     pub(crate) decrypt: bool,
     pub(crate) sign: bool,
     pub(crate) derive: bool,
+    pub(crate) wrap: bool,
 }
 
 /// What a token may refuse in a template, and a key be kept without.
@@ -52,11 +56,30 @@ impl Extras {
 }
 
 impl Usages {
-    /// The one usage of a key for `alg`.
+    /// The one usage of a key for `alg`; that of a symmetric key stands for its inverse too.
     pub(crate) fn of(alg: KeyAlgorithm) -> Self {
-        let is_sign = alg.purpose() == Purpose::Sign;
-        let is_ecdh = matches!(alg, KeyAlgorithm::Unwrap(alg) if alg.is_ecdh());
-        Self { decrypt: !is_sign && !is_ecdh, sign: is_sign, derive: is_ecdh }
+        let none = Self::default();
+        let KeyAlgorithm::Unwrap(alg) = alg else { return Self { sign: true, ..none } };
+        match alg.mode() {
+            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => {
+                Self { derive: true, ..none }
+            }
+            Mode::KeyWrapping(_) => Self { wrap: true, ..none },
+            Mode::KeyEncryption(_) | Mode::GcmKeyWrapping(_) | Mode::DirectEncryption => {
+                Self { decrypt: true, ..none }
+            }
+        }
+    }
+
+    /// Returns whether a key with these usages has the one of an attribute.
+    pub(crate) fn has(self, kind: AttributeType) -> bool {
+        match kind {
+            AttributeType::Encrypt | AttributeType::Decrypt => self.decrypt,
+            AttributeType::Sign | AttributeType::Verify => self.sign,
+            AttributeType::Wrap | AttributeType::Unwrap => self.wrap,
+            AttributeType::Derive => self.derive,
+            _ => false,
+        }
     }
 }
 
@@ -76,6 +99,11 @@ impl Wanted<'_> {
             Attribute::Id(self.id.to_vec()),
             Attribute::Label(self.label.as_bytes().to_vec()),
         ];
+        self.add(extras, &mut template);
+        template
+    }
+
+    fn add(&self, extras: Extras, template: &mut Vec<Attribute>) {
         if extras.allowed && !self.allowed.is_empty() {
             template.push(Attribute::AllowedMechanisms(self.allowed.clone()));
         }
@@ -85,7 +113,6 @@ impl Wanted<'_> {
         if extras.no_copies {
             template.push(Attribute::Copyable(false));
         }
-        template
     }
 
     /// The template of the public key, which is kept to tell the public half: private EC keys of
@@ -129,6 +156,8 @@ impl Wanted<'_> {
                 }
                 ways
             }
+            // No pair: see `secret_generator`.
+            KeyShape::Oct { .. } => Vec::new(),
         }
     }
 

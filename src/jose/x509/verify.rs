@@ -1,0 +1,273 @@
+//! Verification of a chain to given anchors (RFC 5280 section 6), by rustls-webpki.
+
+use std::time::SystemTime;
+
+use pkcs8::ObjectIdentifier;
+use rustls_pki_types::{CertificateDer, DnsName, ServerName, TrustAnchor, UnixTime};
+use webpki::{
+    ALL_VERIFICATION_ALGS, EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId,
+    KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
+};
+
+use super::super::alg::Purpose;
+use super::super::jwk::PublicJwk;
+use super::super::spki;
+use super::{Certificate, CertificateChain, X509Error};
+
+/// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
+const ANY_EXTENDED_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+const OTHER_USAGE: &str = "it has not the extended key usage that is demanded";
+
+/// Certificates whose issuing is believed: roots, or intermediates that are pinned. Their own dates
+/// are not looked at (RFC 5280 section 6.1.1 d).
+///
+/// The key of a certificate that is itself an anchor is not verified by it: give its JWK as a trusted
+/// key instead.
+///
+/// ```
+/// use hsm_jose::jose::x509::{Anchors, X509Error};
+///
+/// // No anchors vouch for nothing, and are no way to vouch for everything.
+/// assert!(matches!(Anchors::from_pem(""), Err(X509Error::Malformed(_))));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Anchors {
+    anchors: Vec<TrustAnchor<'static>>,
+}
+
+/// What a certificate has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirements<'a> {
+    /// The time at which every certificate of the path, but the anchor, has to be valid.
+    pub at: SystemTime,
+    /// What its key is for; key usage, where the certificate has it, has to allow it.
+    pub purpose: Purpose,
+    /// Which extended key usage it has to have.
+    pub extended: ExtendedUsage<'a>,
+}
+
+/// Which extended key usage (RFC 5280 section 4.2.1.12) is demanded. Issuers on the path that have
+/// the extension have to allow it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtendedUsage<'a> {
+    /// None: the anchors issue for nothing else.
+    Any,
+    /// This one has to be there, by name: a dotted object identifier, as `1.3.6.1.5.5.7.3.36`
+    /// (documentSigning, RFC 9336).
+    Required(&'a str),
+    /// This one, where the certificate has the extension at all.
+    IfPresent(&'a str),
+}
+
+/// A certificate that an anchor vouches for.
+///
+/// Revocation has not been looked at: neither lists nor OCSP. Short lifetimes, or a check of the
+/// caller's own, have to do for it.
+#[derive(Clone, Debug)]
+pub struct VerifiedCertificate {
+    chain: CertificateChain,
+    jwk: PublicJwk,
+    valid_until: SystemTime,
+}
+
+impl Anchors {
+    /// Takes the certificates of the anchors.
+    ///
+    /// # Errors
+    /// [`X509Error::Malformed`] for none at all, or one that cannot be an anchor;
+    /// [`X509Error::Purpose`] for one that says itself that it issues no certificates.
+    pub fn new(certificates: &[Certificate]) -> Result<Self, X509Error> {
+        if certificates.is_empty() {
+            return Err(X509Error::Malformed("no anchors".into()));
+        }
+        let anchors = certificates.iter().map(|certificate| {
+            if !certificate.may_issue() {
+                return Err(X509Error::Purpose("an anchor that issues no certificates".into()));
+            }
+            let der = CertificateDer::from(certificate.as_der());
+            let anchor = anchor_from_trusted_cert(&der).map_err(refused)?;
+            Ok(anchor.to_owned())
+        });
+        Ok(Self { anchors: anchors.collect::<Result<_, _>>()? })
+    }
+
+    /// Reads the certificates of the anchors out of a PEM text; their order means nothing.
+    ///
+    /// # Errors
+    /// As [`Anchors::new`]; another block than `CERTIFICATE`, or one that cannot be read.
+    pub fn from_pem(text: &str) -> Result<Self, X509Error> {
+        let certificates = super::chain::certificates(text);
+        Self::new(&certificates.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Verifies that one of the anchors vouches for the first certificate of a chain: signatures,
+    /// dates, constraints of names, path lengths and usages on the way. The chain is in the order of
+    /// RFC 7515 section 4.1.6; it may end with the anchor. Intermediates without key usage
+    /// `keyCertSign` and critical extensions that are not known are refused.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn verify(
+        &self,
+        chain: &CertificateChain,
+        requirements: &Requirements<'_>,
+    ) -> Result<VerifiedCertificate, X509Error> {
+        if !chain.is_in_order() {
+            return Err(X509Error::Order);
+        }
+        let [leaf, issuers @ ..] = chain.certificates() else { return Err(X509Error::Order) };
+        if !leaf.serves(requirements.purpose) {
+            return Err(X509Error::Purpose(format!(
+                "its key usage is not to {}",
+                match requirements.purpose {
+                    Purpose::Sign => "sign",
+                    Purpose::Decrypt => "encrypt",
+                }
+            )));
+        }
+        let since_epoch = requirements.at.duration_since(SystemTime::UNIX_EPOCH);
+        let at = UnixTime::since_unix_epoch(since_epoch.map_err(|_| X509Error::NotYetValid)?);
+        let usage = Usage::new(requirements.extended, leaf)?;
+        let leaf_der = CertificateDer::from(leaf.as_der());
+        let issuers_der: Vec<_> =
+            issuers.iter().map(|issuer| CertificateDer::from(issuer.as_der())).collect();
+        let end_entity = EndEntityCert::try_from(&leaf_der).map_err(refused)?;
+        let path = end_entity
+            .verify_for_usage(
+                ALL_VERIFICATION_ALGS,
+                &self.anchors,
+                &issuers_der,
+                at,
+                usage,
+                None,
+                None,
+            )
+            .map_err(refused)?;
+        let used = check_path(&path, issuers)?;
+        // The key is read out of what the library has verified, and not by another reader.
+        let info = end_entity.subject_public_key_info();
+        let mut jwk = spki::from_der(&info)
+            .map_err(|error| X509Error::Malformed(format!("the certificate's key: {error}")))?;
+        jwk.use_ = Some(requirements.purpose.jwk_use().to_owned());
+        jwk.x5c = Some(chain.clone());
+        jwk.x5t_s256 = Some(leaf.sha256());
+        let valid_until =
+            used.iter().map(|one| one.not_after).fold(leaf.not_after, SystemTime::min);
+        Ok(VerifiedCertificate { chain: chain.clone(), jwk, valid_until })
+    }
+}
+
+impl VerifiedCertificate {
+    /// Returns the certificate that was verified.
+    pub fn certificate(&self) -> &Certificate {
+        self.chain.leaf()
+    }
+
+    /// Returns its key as a JWK for the demanded purpose (`use`), with `x5c` and `x5t#S256`.
+    pub fn jwk(&self) -> &PublicJwk {
+        &self.jwk
+    }
+
+    /// Hands over its key, as [`VerifiedCertificate::jwk`].
+    pub fn into_jwk(self) -> PublicJwk {
+        self.jwk
+    }
+
+    /// Returns the last second in which the whole path is valid: to be looked at again after it.
+    pub fn valid_until(&self) -> SystemTime {
+        self.valid_until
+    }
+
+    /// Returns whether the certificate is for a DNS name, by its subject alternative names (RFC 9525;
+    /// a wildcard stands for one label).
+    pub fn is_for_dns_name(&self, name: &str) -> bool {
+        let der = CertificateDer::from(self.certificate().as_der());
+        let Ok(name) = DnsName::try_from(name) else { return false };
+        EndEntityCert::try_from(&der).is_ok_and(|certificate| {
+            certificate.verify_is_valid_for_subject_name(&ServerName::DnsName(name)).is_ok()
+        })
+    }
+}
+
+/// Checks what the library does not: that the path is the chain's own beginning, and that its
+/// issuers' key usage is to sign certificates (RFC 5280 section 6.1.4 n). Returns them.
+fn check_path<'a>(
+    path: &VerifiedPath<'_>,
+    issuers: &'a [Certificate],
+) -> Result<&'a [Certificate], X509Error> {
+    let mut used = 0;
+    for intermediate in path.intermediate_certificates() {
+        let issuer = issuers.get(used).ok_or(X509Error::Order)?;
+        if intermediate.der().as_ref() != issuer.as_der() {
+            return Err(X509Error::Order);
+        }
+        if !issuer.may_issue() {
+            return Err(X509Error::Purpose("an issuer's key usage is not keyCertSign".into()));
+        }
+        used += 1;
+    }
+    Ok(&issuers[..used])
+}
+
+/// What the library asks of each certificate of a path: an extension that is there names the usage,
+/// or any (RFC 5280 section 4.2.1.12).
+struct Usage(Option<ObjectIdentifier>);
+
+impl Usage {
+    /// Reads what is demanded, and checks the certificate itself, of which more may be demanded than
+    /// of its issuers.
+    fn new(extended: ExtendedUsage<'_>, leaf: &Certificate) -> Result<Self, X509Error> {
+        let (oid, is_required) = match extended {
+            ExtendedUsage::Any => return Ok(Self(None)),
+            ExtendedUsage::Required(oid) => (oid, true),
+            ExtendedUsage::IfPresent(oid) => (oid, false),
+        };
+        let oid = ObjectIdentifier::new(oid)
+            .map_err(|_| X509Error::Malformed(format!("{oid:?} is not an object identifier")))?;
+        let is_there = leaf.extended_usage.as_ref().is_some_and(|usages| usages.contains(&oid));
+        match is_there || !is_required {
+            true => Ok(Self(Some(oid))),
+            false => Err(X509Error::Purpose(OTHER_USAGE.into())),
+        }
+    }
+}
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, present: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        let Some(demanded) = &self.0 else { return Ok(()) };
+        let meant = [demanded, &ANY_EXTENDED_USAGE].map(|oid| KeyPurposeId::new(oid.as_bytes()));
+        let mut is_absent = true;
+        for id in present {
+            is_absent = false;
+            if meant.contains(&id?) {
+                return Ok(());
+            }
+        }
+        match is_absent {
+            true => Ok(()),
+            // Told as `OTHER_USAGE`: what is in here is not.
+            false => Err(Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+                required: KeyUsage::required(&[]),
+                present: Vec::new(),
+            })),
+        }
+    }
+}
+
+fn refused(error: Error) -> X509Error {
+    match error {
+        Error::CertExpired { .. } => X509Error::Expired,
+        Error::CertNotValidYet { .. } => X509Error::NotYetValid,
+        Error::UnknownIssuer => X509Error::UnknownIssuer,
+        Error::InvalidSignatureForPublicKey => X509Error::Signature,
+        Error::CaUsedAsEndEntity => X509Error::Purpose("it is that of an issuer".into()),
+        Error::RequiredEkuNotFoundContext(_) => X509Error::Purpose(OTHER_USAGE.into()),
+        // The library lists every algorithm that it has.
+        Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => X509Error::Refused(
+            "signed with an algorithm that is not taken, as one with SHA-1".into(),
+        ),
+        other => X509Error::Refused(format!("{other:?}")),
+    }
+}

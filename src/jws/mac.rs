@@ -1,0 +1,128 @@
+//! JWS whose one signature is a MAC (`HS*`): verified in the device that holds the symmetric key, with
+//! a key that the caller names. No public key has a way in here, and no symmetric key into
+//! [`TrustedKeys`](super::TrustedKeys).
+
+use zeroize::Zeroizing;
+
+use super::several::Jws;
+use crate::backend::HardwareKey;
+use crate::error::{Error, Result};
+use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::header::Header;
+use crate::secret::Plaintext;
+
+/// Something that a MAC vouches for: a holder of the shared key made it. Which of them is not known,
+/// so that this is no [`Verified`](super::Verified).
+///
+/// ```
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// use hsm_jose::jws::{self, Jws, JwsParameters};
+/// use hsm_jose::policy::{Policy, Profile};
+///
+/// # fn main() -> hsm_jose::Result<()> {
+/// let alg = SignatureAlgorithm::Hs256;
+/// let keystore = MemoryKeystore::new("memory");
+/// let algs = vec![KeyAlgorithm::Sign(alg)];
+/// let spec = KeySpec { shape: KeyShape::Oct { bits: 256 }, algs: algs.clone() };
+/// let key = keystore.generate(&keystore.new_locator("shared")?, &spec)?;
+/// let parameters = JwsParameters { alg, kid: None, typ: None, cty: None };
+/// let token = jws::sign(&*key, &parameters, b"payload")?;
+///
+/// let policy = Policy::of(Profile::Strict).with_symmetric(&algs)?;
+/// let jws = Jws::parse(token.as_bytes(), &policy.jws)?;
+/// let authenticated = jws.authenticate(&*key, None)?;
+/// assert_eq!(authenticated.get().as_bytes(), b"payload");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Authenticated<T> {
+    value: T,
+    header: Header,
+    alg: SignatureAlgorithm,
+}
+
+impl Jws<'_> {
+    /// Verifies the MAC of a JWS that has one, with the symmetric key of a device, and returns the
+    /// payload. A token that names a kid must name `kid`, where the caller gives one.
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`]; [`Error::Policy`] for an `alg` that is not a MAC or not for the
+    /// key; [`Error::KeyNotFound`] for another kid; [`Error::Usage`] for several signatures;
+    /// [`Error::Malformed`] for a payload that is detached or not base64url; or a device fault.
+    pub fn authenticate(
+        self,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<Plaintext>> {
+        let payload = self.own_payload()?;
+        let (header, alg) = self.check_mac(payload.as_bytes(), key, kid)?;
+        Ok(Authenticated { value: self.decoded(payload)?, header, alg })
+    }
+
+    /// As [`Jws::authenticate`], of a JWS without payload (RFC 7515 appendix F) over `payload`.
+    ///
+    /// # Errors
+    /// As [`Jws::authenticate`]; [`Error::Malformed`] if the JWS has a payload of its own.
+    pub fn authenticate_detached(
+        self,
+        payload: &[u8],
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<()>> {
+        self.check_detached()?;
+        let (header, alg) = self.check_mac(&self.signed_form(payload), key, kid)?;
+        Ok(Authenticated { value: (), header, alg })
+    }
+
+    fn check_mac(
+        &self,
+        payload: &[u8],
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<(Header, SignatureAlgorithm)> {
+        let checked = self.only()?;
+        let (alg, told) = (checked.alg, checked.believed.kid());
+        let fits = |kind| alg.is_symmetric() && alg.fits(kind);
+        if !key.info().secret.is_some_and(|secret| fits(secret.shape().kind())) {
+            return Err(Error::Policy(format!("the key named here is not for {alg}")));
+        }
+        if let (Some(told), Some(kid)) = (told, kid)
+            && told != kid
+        {
+            return Err(Error::KeyNotFound(
+                "the token names a kid that is not that of the key named here".into(),
+            ));
+        }
+        // The payload may come out of a JWE: no copy of it stays behind.
+        let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+        match key.verify_mac(alg, &input, &checked.signature)? {
+            true => Ok((checked.protected.clone(), alg)),
+            false => Err(Error::SignatureInvalid),
+        }
+    }
+}
+
+impl<T> Authenticated<T> {
+    /// Returns what the MAC vouches for.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// Hands over what the MAC vouches for.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// Returns the protected header, which the MAC covers.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Returns the algorithm.
+    pub fn alg(&self) -> SignatureAlgorithm {
+        self.alg
+    }
+}
