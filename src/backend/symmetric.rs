@@ -16,6 +16,14 @@ use crate::primitives::secret::{aes_check_value, generic_check_value};
 pub const MAX_GCM_INVOCATIONS: u64 = 1 << 32;
 
 /// By what a symmetric key is known: it has no public half, and no thumbprint of it is ever made.
+///
+/// ```
+/// use hsm_jose::backend::SecretInfo;
+///
+/// let told = SecretInfo { bits: 256, check_value: None };
+/// assert!(told.agrees_with(&SecretInfo { bits: 256, check_value: None }));
+/// assert!(!told.agrees_with(&SecretInfo { bits: 128, check_value: None }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretInfo {
@@ -31,15 +39,37 @@ pub struct SecretInfo {
 /// ECB; of a generic secret, the first bytes of its SHA-1.
 ///
 /// It tells one key from another by mistake, not by malice: 24 bits are soon found twice.
+///
+/// ```
+/// use hsm_jose::backend::CheckValue;
+///
+/// assert!(CheckValue::new(&[1, 2, 3]).is_some());
+/// assert!(CheckValue::new(&[1, 2, 3, 4]).is_none());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CheckValue([u8; 3]);
 
 /// Not 6 hexadecimal digits.
+///
+/// ```
+/// use hsm_jose::backend::CheckValue;
+///
+/// assert!("0102".parse::<CheckValue>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a check value is 6 hexadecimal digits")]
 pub struct CheckValueError;
 
 /// A content encryption key, wrapped under a symmetric key.
+///
+/// ```
+/// use hsm_jose::backend::WrappedCek;
+///
+/// /// How many header parameters the recipient needs besides.
+/// fn parameters(wrapped: &WrappedCek) -> usize {
+///     if wrapped.gcm.is_some() { 2 } else { 0 }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WrappedCek {

@@ -54,6 +54,12 @@ pub enum KeyManagement {
 }
 
 /// How an `alg` determines the content encryption key (RFC 7516 section 2, "Key Management Mode").
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyManagement, KeyManagementMode};
+///
+/// assert_eq!(KeyManagement::Dir.mode(), KeyManagementMode::DirectEncryption);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyManagementMode {
     /// The CEK is encrypted to the recipient's public key; the hash is that of OAEP and its MGF1.

@@ -11,6 +11,15 @@ use super::jwk::{JwkError, MAX_KID_LEN};
 
 /// A symmetric JWK on its way *into* a keystore: zeroized, without `Clone`, `Serialize` or `Debug` of
 /// its value. None ever comes out, and none is made of a public key: the two types do not meet.
+///
+/// ```
+/// use hsm_jose::jose::oct::SecretJwk;
+///
+/// let secret = SecretJwk::parse(br#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}"#)?;
+/// assert_eq!(secret.bits(), 192);
+/// assert!(!format!("{secret:?}").contains("AyM1"));
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 pub struct SecretJwk {
     /// `kid`, at most [`MAX_KID_LEN`] bytes.
     pub kid: Option<String>,

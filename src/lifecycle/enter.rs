@@ -84,6 +84,25 @@ pub struct ImportRequest {
 }
 
 /// A known symmetric key to be put into a device.
+///
+/// ```
+/// use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
+/// use hsm_jose::jose::oct::SecretJwk;
+/// use hsm_jose::lifecycle::{ImportSecretRequest, KeyRequest};
+///
+/// let request = ImportSecretRequest {
+///     key: KeyRequest {
+///         name: "shared".into(),
+///         algs: vec![KeyAlgorithm::Unwrap(KeyManagement::A128Kw)],
+///         kid: None,
+///         profile: hsm_jose::policy::Profile::All,
+///     },
+///     secret: SecretJwk::parse(br#"{"kty":"oct","k":"GawgguFyGrWKav7AX4VKUg"}"#)?,
+///     waiver: None,
+/// };
+/// assert_eq!(request.secret.bits(), 128);
+/// # Ok::<(), hsm_jose::jose::jwk::JwkError>(())
+/// ```
 #[derive(Debug)]
 pub struct ImportSecretRequest {
     /// What every way in needs. Without a kid, the JWK's own is kept: tokens out there name it.

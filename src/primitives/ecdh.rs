@@ -46,6 +46,15 @@ pub fn check_point(point: &PublicPoint) -> Result<(), InvalidPoint> {
 }
 
 /// A recipient's point, checked and parsed once.
+///
+/// ```
+/// use hsm_jose::jose::alg::Curve;
+/// use hsm_jose::jose::jwk::PublicPoint;
+/// use hsm_jose::primitives::ecdh::EcdhRecipient;
+///
+/// let point = PublicPoint::new(Curve::X25519, vec![9; 32]).expect("32 bytes");
+/// assert!(EcdhRecipient::new(&point).is_ok());
+/// ```
 #[derive(Debug)]
 pub struct EcdhRecipient {
     curve: Curve,

@@ -21,6 +21,13 @@ const SMALLEST_USUAL_EXPONENT: u64 = 65537;
 const LARGEST_SMALL_FACTOR: u32 = 1021;
 
 /// How much a finding weighs.
+///
+/// ```
+/// use hsm_jose::jose::jwk::{Severity, check};
+///
+/// let findings = check(b"not a key", std::time::SystemTime::now());
+/// assert!(findings.iter().any(|finding| finding.severity == Severity::Fault));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -31,6 +38,14 @@ pub enum Severity {
 }
 
 /// One thing that was found.
+///
+/// ```
+/// use hsm_jose::jose::jwk::check;
+///
+/// for finding in check(b"not a key", std::time::SystemTime::now()) {
+///     println!("{}: {}", finding.member, finding.what);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// How much it weighs.

@@ -55,6 +55,13 @@ pub struct Selector<'a> {
 }
 
 /// Why a set has not one key that is meant.
+///
+/// ```
+/// use hsm_jose::jose::jwk::{JwkSet, SelectError, Selector};
+///
+/// let meant = Selector { kid: Some("1"), ..Selector::default() };
+/// assert_eq!(JwkSet::default().select(&meant).unwrap_err(), SelectError::UnknownKid);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {

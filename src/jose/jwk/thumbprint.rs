@@ -14,6 +14,13 @@ const URI: &str = "urn:ietf:params:oauth:jwk-thumbprint:";
 
 /// A hash of a thumbprint: those of IANA's Named Information registry that keep the whole digest of
 /// SHA-2. RFC 9278 section 5 demands the first.
+///
+/// ```
+/// use hsm_jose::jose::jwk::ThumbprintHash;
+///
+/// assert_eq!(ThumbprintHash::from_name("sha-256"), Some(ThumbprintHash::Sha256));
+/// assert_eq!(ThumbprintHash::from_name("md5"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ThumbprintHash {
     /// `sha-256`, 32 bytes.

@@ -62,6 +62,12 @@ pub const MAX_CERTIFICATE_LEN: usize = 16 * 1024;
 pub const MAX_CHAIN_LEN: usize = 8;
 
 /// What is wrong with a certificate or a chain.
+///
+/// ```
+/// use hsm_jose::jose::x509::{Certificate, X509Error};
+///
+/// assert!(matches!(Certificate::from_der(b"no DER"), Err(X509Error::Malformed(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum X509Error {
@@ -92,6 +98,12 @@ pub enum X509Error {
 }
 
 /// A certificate that was read. Nobody has verified it.
+///
+/// ```
+/// use hsm_jose::jose::x509::Certificate;
+///
+/// assert!(Certificate::from_der(&[0x30, 0x00]).is_err());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,

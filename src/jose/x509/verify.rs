@@ -37,6 +37,20 @@ pub struct Anchors {
 }
 
 /// What a certificate has to be.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use hsm_jose::jose::alg::Purpose;
+/// use hsm_jose::jose::x509::{ExtendedUsage, Requirements};
+///
+/// let signer = Requirements {
+///     at: SystemTime::now(),
+///     purpose: Purpose::Sign,
+///     extended: ExtendedUsage::IfPresent("1.3.6.1.5.5.7.3.36"),
+/// };
+/// assert_eq!(signer.purpose, Purpose::Sign);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Requirements<'a> {
     /// The time at which every certificate of the path, but the anchor, has to be valid.
@@ -49,6 +63,14 @@ pub struct Requirements<'a> {
 
 /// Which extended key usage (RFC 5280 section 4.2.1.12) is demanded. Issuers on the path that have
 /// the extension have to allow it too.
+///
+/// ```
+/// use hsm_jose::jose::x509::ExtendedUsage;
+///
+/// // documentSigning (RFC 9336)
+/// let usage = ExtendedUsage::Required("1.3.6.1.5.5.7.3.36");
+/// assert_ne!(usage, ExtendedUsage::Any);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendedUsage<'a> {
     /// None: the anchors issue for nothing else.
@@ -64,6 +86,19 @@ pub enum ExtendedUsage<'a> {
 ///
 /// Revocation has not been looked at: neither lists nor OCSP. Short lifetimes, or a check of the
 /// caller's own, have to do for it.
+///
+/// ```
+/// use hsm_jose::jose::jwk::PublicJwk;
+/// use hsm_jose::jose::x509::{Anchors, CertificateChain, Requirements, X509Error};
+///
+/// fn key_of(
+///     chain: &CertificateChain,
+///     anchors: &Anchors,
+///     required: &Requirements<'_>,
+/// ) -> Result<PublicJwk, X509Error> {
+///     Ok(anchors.verify(chain, required)?.into_jwk())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedCertificate {
     chain: CertificateChain,
