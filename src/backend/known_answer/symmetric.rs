@@ -91,6 +91,10 @@ pub(crate) fn mac_works(sign: &Sign<'_>, alg: SignatureAlgorithm) -> Result<bool
 ///
 /// # Errors
 /// As [`wrap_works`].
+#[cfg_attr(
+    not(feature = "pkcs11"),
+    allow(dead_code, reason = "only tokens take known symmetric keys and are asked for them")
+)]
 pub(crate) fn is_same(
     key: &dyn HardwareKey,
     secret: &[u8],

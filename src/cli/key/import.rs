@@ -46,7 +46,7 @@ impl Args {
         let (key, waiver) = (self.named.request(setup), self.waiver.clone());
         let entered = match known {
             Known::Pair(private) => {
-                let request = ImportRequest { key, private, waiver };
+                let request = ImportRequest { key, private: *private, waiver };
                 import(&setup.keyring, keystore.as_ref(), &request)?
             }
             Known::Secret(secret) => {
@@ -69,14 +69,14 @@ impl Args {
         let is_symmetric = self.named.alg.iter().any(|alg| alg.is_symmetric());
         match (is_json, is_symmetric) {
             (_, true) => SecretJwk::parse(bytes).map(Known::Secret),
-            (true, false) => PrivateJwk::parse(bytes).map(Known::Pair),
-            (false, false) => pkcs8::parse(bytes).map(Known::Pair),
+            (true, false) => PrivateJwk::parse(bytes).map(|pair| Known::Pair(Box::new(pair))),
+            (false, false) => pkcs8::parse(bytes).map(|pair| Known::Pair(Box::new(pair))),
         }
     }
 }
 
 /// A known key.
 enum Known {
-    Pair(PrivateJwk),
+    Pair(Box<PrivateJwk>),
     Secret(SecretJwk),
 }
