@@ -130,7 +130,7 @@ def we_decrypt_with_party_info(session, kind, enc):
 def we_decrypt_of_two(session, kind, other, enc):
     """Ours is the first recipient, or the second beside a stranger that comes first, or both are."""
     ours = [(one, one.ours(session, enc)) for one in (kind, other)]
-    strangers = [(one, one.theirs(session, enc)) for one in (kind, other)]
+    strangers = [(one, one.theirs(session, enc, which="other")) for one in (kind, other)]
     for pair in ([ours[0], strangers[1]], [strangers[0], ours[1]], ours):
         token = for_two(session, enc, pair)
         we_open(session, token)
