@@ -261,8 +261,14 @@ impl Edit {
             }
             Self::Text { part, text } => parts[index(*part)] = text.clone().into_bytes(),
             Self::Take { part, from, kind, theirs } => {
-                let kinds =
-                    [Taken::Decrypt, Taken::Verify, Taken::Nested, Taken::Signed, Taken::Sealed];
+                let kinds = [
+                    Taken::Decrypt,
+                    Taken::Verify,
+                    Taken::Authenticate,
+                    Taken::Nested,
+                    Taken::Signed,
+                    Taken::Sealed,
+                ];
                 let kind = kinds[usize::from(*kind) % kinds.len()];
                 let other: Vec<&str> = world().token(kind, *from).token.split('.').collect();
                 parts[index(*part)] = other[usize::from(*theirs) % other.len()].into();
@@ -316,7 +322,10 @@ impl Value {
                 let all = ContentEncryption::ALL;
                 all[usize::from(*number) % all.len()].name().into()
             }
-            Self::Kid(number) => keys[usize::from(*number) % keys.len()].kid().into(),
+            Self::Kid(number) => {
+                let all: Vec<_> = keys.iter().chain(&world().secrets).collect();
+                all[usize::from(*number) % all.len()].kid().into()
+            }
             Self::Jwk(number) => json!(keys[usize::from(*number) % keys.len()].public()),
             Self::Type(number) => TYPES[usize::from(*number) % TYPES.len()].into(),
             Self::Names(names) => names.iter().map(Name::text).collect::<Vec<_>>().into(),

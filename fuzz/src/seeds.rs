@@ -23,9 +23,12 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "jwk" => public_keys(),
         "private_jwk" => private_keys(),
         "jwk_set" => sets(),
-        "keyring" => vec![world::keyring(&world().keys).into_bytes()],
+        "keyring" => {
+            vec![world::keyring(&[&world().keys[..], &world().secrets].concat()).into_bytes()]
+        }
         "config" => configurations(),
         "decrypt_edited" => numbers(Taken::Decrypt),
+        "authenticate_edited" => numbers(Taken::Authenticate),
         "verify_edited" => numbers(Taken::Verify),
         "open_edited" => {
             let contexts = [Taken::Nested, Taken::Signed, Taken::Sealed].into_iter().enumerate();

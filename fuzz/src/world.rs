@@ -13,6 +13,7 @@ use hsm_jose::config::Config;
 use hsm_jose::engine::{Engine, load};
 use hsm_jose::jose::alg::{KeyAlgorithm, Purpose};
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk};
+use hsm_jose::jose::oct::SecretJwk;
 use hsm_jose::jwe::Recipient;
 use hsm_jose::jws::TrustedKeys;
 use hsm_jose::jwt::FixedClock;
@@ -38,8 +39,8 @@ pub const OTHERS_KEY: &str = "issuer-p521";
 /// The directory with the world's data.
 pub const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/world");
 
-/// A private key of an RFC, and what it does here.
-#[derive(Deserialize)]
+/// A private or symmetric key of an RFC, and what it does here.
+#[derive(Clone, Deserialize)]
 pub struct Key {
     /// The name in the keyring.
     pub name: String,
@@ -47,7 +48,7 @@ pub struct Key {
     pub version: u32,
     /// The algorithms it is bound to.
     pub algs: Vec<KeyAlgorithm>,
-    /// The private JWK.
+    /// The private or symmetric JWK.
     pub jwk: Value,
 }
 
@@ -75,6 +76,8 @@ pub enum Taken {
     Decrypt,
     /// `verify`.
     Verify,
+    /// `authenticate`.
+    Authenticate,
     /// `open` of the context `nested`: signed, then encrypted.
     Nested,
     /// `open` of the context `signed`.
@@ -93,8 +96,10 @@ pub struct World {
     pub trusted: TrustedKeys,
     /// The issuers' public keys, as `strict` takes them.
     pub trusted_strictly: TrustedKeys,
-    /// The keys.
+    /// The key pairs.
     pub keys: Vec<Key>,
+    /// The symmetric keys; `strict` allows none of them.
+    pub secrets: Vec<Key>,
     /// The public halves that can be encrypted to, with kid.
     pub recipients: Vec<Recipient>,
     /// The tokens.
@@ -106,6 +111,16 @@ pub struct World {
 }
 
 impl Key {
+    /// Returns whether the key is symmetric.
+    pub fn is_symmetric(&self) -> bool {
+        self.algs[0].is_symmetric()
+    }
+
+    /// Parses the symmetric key.
+    pub fn secret(&self) -> SecretJwk {
+        SecretJwk::parse(self.jwk.to_string().as_bytes()).expect("a symmetric JWK")
+    }
+
     /// Parses the private key.
     pub fn private(&self) -> PrivateJwk {
         PrivateJwk::parse(self.jwk.to_string().as_bytes()).expect("a private JWK")
@@ -145,7 +160,7 @@ impl Taken {
     /// Returns the context's name; `decrypt` and `verify` work outside of any.
     pub fn context(self) -> Option<&'static str> {
         match self {
-            Self::Decrypt | Self::Verify => None,
+            Self::Decrypt | Self::Verify | Self::Authenticate => None,
             Self::Nested => Some("nested"),
             Self::Signed => Some("signed"),
             Self::Sealed => Some("sealed"),
@@ -168,8 +183,11 @@ impl World {
         let keys: Vec<Key> =
             serde_json::from_str(include_str!("../world/keys.json")).expect("keys.json");
         let (all, strict) = (engine(&keys, "all.toml"), engine(&keys, "strict.toml"));
+        let (secrets, keys): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(Key::is_symmetric);
         let publics = |purpose: Purpose| {
-            keys.iter().filter(move |key| key.purpose() == purpose).map(Key::public)
+            keys.iter()
+                .filter(move |key| key.purpose() == purpose && !key.is_symmetric())
+                .map(Key::public)
         };
         let trusted = |engine: &Engine| {
             TrustedKeys::new(JwkSet { keys: publics(Purpose::Sign).collect() }, engine.policy())
@@ -192,6 +210,7 @@ impl World {
             all,
             strict,
             keys,
+            secrets,
             tokens,
             sealed,
             signed,
@@ -224,6 +243,13 @@ fn engine(keys: &[Key], file: &str) -> Engine {
     let config = Config::load(&Path::new(DIRECTORY).join(file)).expect("a configuration");
     let keystore = MemoryKeystore::new("memory");
     for key in keys {
+        if key.is_symmetric() {
+            let secret = key.secret();
+            let shape = KeyShape::Oct { bits: secret.bits() };
+            let spec = KeySpec { shape, algs: key.algs.clone() };
+            keystore.import_secret(&key.locator(), &spec, &secret).expect("a key");
+            continue;
+        }
         let private = key.private();
         let spec = KeySpec { shape: KeyShape::of(&private.public.key), algs: key.algs.clone() };
         keystore.import(&key.locator(), &spec, &private).expect("a key");
@@ -244,12 +270,16 @@ fn engine(keys: &[Key], file: &str) -> Engine {
 pub fn keyring(keys: &[Key]) -> String {
     let mut entries: Vec<Value> = Vec::new();
     for key in keys {
-        let version = json!({
+        let mut version = json!({
             "version": key.version, "kid": key.kid(), "kid_given": true,
             "state": if is_latest(keys, key) { "active" } else { "retiring" },
             "created": "2027-01-15T08:00:00Z", "keystore": "memory", "locator": key.locator(),
-            "provenance": "imported", "public": key.public(),
+            "provenance": "imported",
         });
+        match key.is_symmetric() {
+            true => version["secret"] = json!({ "bits": key.secret().bits() }),
+            false => version["public"] = json!(key.public()),
+        }
         match entries.iter_mut().find(|entry| entry["name"] == key.name) {
             Some(entry) => entry["versions"].as_array_mut().expect("versions").push(version),
             None => entries.push(json!({

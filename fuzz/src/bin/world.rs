@@ -34,6 +34,7 @@ fn main() {
         encrypted_in_json(&world),
         signed(&world),
         signed_in_json(&world),
+        shared(&world),
         of_contexts(&world),
         of_rfcs(),
     ]
@@ -139,6 +140,35 @@ fn signed_in_json(world: &World) -> Vec<Token> {
                 taken: Taken::Verify,
                 token: token.expect("a token"),
                 content: "$.02".into(),
+                inner: None,
+            });
+        }
+    }
+    tokens
+}
+
+/// What a symmetric key encrypts or vouches for, compact and in JSON.
+fn shared(world: &World) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for key in &world.secrets {
+        for serialization in [Serialization::Compact, Serialization::General] {
+            let (taken, token) = match key.purpose() {
+                Purpose::Decrypt => {
+                    let options = EncryptOptions { serialization, ..Default::default() };
+                    (Taken::Decrypt, world.all.encrypt_with(&key.name, &options, b"content"))
+                }
+                Purpose::Sign => {
+                    let signer = world.all.signer_named(&key.name, &SignOptions::default());
+                    let form = JwsForm { serialization, ..Default::default() };
+                    let token = world.all.sign_as(&[signer.expect("a signer")], form, b"content");
+                    (Taken::Authenticate, token)
+                }
+            };
+            tokens.push(Token {
+                name: format!("{serialization} {}", key.kid()),
+                taken,
+                token: token.expect("a token"),
+                content: "content".into(),
                 inner: None,
             });
         }
