@@ -1,11 +1,14 @@
 //! What each target starts from: tokens, keys and configurations that are in the repository anyway.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use hsm_jose::jose::base64url;
 use serde_json::{Value, json};
 
+use crate::parts::{self, Sealed, Signed};
 use crate::world::{self, DIRECTORY, Taken, world};
 
 /// Returns the seeds of a target; a target that is not named here starts from what is committed for
@@ -40,6 +43,27 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What the tags and signatures of the RFCs' tokens and of the attack cases vouch for: some of them are
+/// made with the keys of this world.
+pub struct Elsewhere {
+    /// Of each JWE.
+    pub sealed: HashSet<Sealed>,
+    /// Of each signature of a JWS.
+    pub signed: HashSet<Signed>,
+}
+
+/// Returns what is vouched for outside of this world, read at the first call.
+pub fn elsewhere() -> &'static Elsewhere {
+    static ELSEWHERE: OnceLock<Elsewhere> = OnceLock::new();
+    ELSEWHERE.get_or_init(|| {
+        let tokens = tokens();
+        Elsewhere {
+            sealed: tokens.iter().filter_map(|token| parts::sealed(token)).collect(),
+            signed: tokens.iter().flat_map(|token| parts::signed(token)).collect(),
+        }
+    })
 }
 
 /// The tokens of the world, of the RFCs and of the attack cases.
