@@ -23,7 +23,9 @@ pub struct Signed {
 /// Reads the parts of a JWE; nothing for what is none.
 pub fn sealed(token: &[u8]) -> Option<Sealed> {
     let text = std::str::from_utf8(token).ok()?;
-    if let [protected, _, iv, ciphertext, tag] = text.split('.').collect::<Vec<_>>()[..] {
+    if !is_json(text)
+        && let [protected, _, iv, ciphertext, tag] = text.split('.').collect::<Vec<_>>()[..]
+    {
         let own = str::to_owned;
         let (iv, ciphertext, tag) = (own(iv), own(ciphertext), own(tag));
         return Some(Sealed { protected: own(protected), aad: None, iv, ciphertext, tag });
@@ -46,7 +48,9 @@ pub fn signed(token: &[u8]) -> Vec<Signed> {
 
 fn read_signed(token: &[u8]) -> Option<Vec<Signed>> {
     let text = std::str::from_utf8(token).ok()?;
-    if let [protected, payload, _] = text.split('.').collect::<Vec<_>>()[..] {
+    if !is_json(text)
+        && let [protected, payload, _] = text.split('.').collect::<Vec<_>>()[..]
+    {
         return Some(vec![Signed { protected: protected.to_owned(), payload: payload.to_owned() }]);
     }
     let members: Value = serde_json::from_str(text).ok()?;
@@ -59,4 +63,9 @@ fn read_signed(token: &[u8]) -> Option<Vec<Signed>> {
         Some(signatures) => Some(signatures.iter().filter_map(one).collect()),
         None => Some(one(&members).into_iter().collect()),
     }
+}
+
+/// Names and payloads of JSON have dots too.
+fn is_json(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{')
 }

@@ -39,7 +39,16 @@ fn main() {
         of_rfcs(&world),
     ]
     .concat();
-    let world = World::new(tokens);
+    // A corpus is made of the tokens there were: those that are still made keep their text.
+    let kept = std::fs::read(directory.join("tokens.json")).unwrap_or_default();
+    let kept: Vec<Token> = serde_json::from_slice(&kept).unwrap_or_default();
+    let keep = |token: Token| {
+        let is_same = |old: &&Token| {
+            (&old.name, old.taken, &old.content) == (&token.name, token.taken, &token.content)
+        };
+        kept.iter().find(is_same).cloned().unwrap_or(token)
+    };
+    let world = World::new(tokens.into_iter().map(keep).collect());
     let lines: Vec<String> = world.tokens.iter().map(|token| json!(token).to_string()).collect();
     std::fs::write(directory.join("tokens.json"), format!("[\n{}\n]\n", lines.join(",\n")))
         .expect("tokens.json");

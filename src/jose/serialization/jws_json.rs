@@ -196,6 +196,9 @@ impl<'a> JwsParts<'a> {
             Some("an unprotected header")
         } else if !self.payload.as_deref().unwrap_or_default().bytes().all(is_compact) {
             Some("this payload")
+        } else if [&signature.protected, &signature.signature].iter().any(|it| it.contains('.')) {
+            // JSON has a place for it; nobody has decoded it yet.
+            Some("a header or signature that is not base64url")
         } else {
             None
         };
