@@ -793,7 +793,7 @@ proptest! {
 /// JSON has a place for a dot in any text; the compact serialization has not.
 #[test]
 fn what_is_not_base64url_is_not_written_as_a_compact_jws() {
-    for (protected, signature) in [("e30.e30", "AAAA"), ("e30", "AA.AA")] {
+    for (protected, signature) in [("e30.e30", "AAAA"), ("e30", "AA.AA"), ("e30", "é")] {
         let token =
             format!(r#"{{"payload":"e30","protected":"{protected}","signature":"{signature}"}}"#);
         let parts = JwsParts::parse(token.as_bytes(), 1024).unwrap();

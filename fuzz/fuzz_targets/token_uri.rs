@@ -13,7 +13,8 @@ fuzz_target!(|text: &str| match text.parse::<TokenSelector>() {
         let message = error.to_string();
         for pin in text.split("pin-value=").skip(1) {
             let pin = pin.split(['&', ';']).next().unwrap_or_default();
-            assert!(pin.len() < 4 || !message.contains(&format!("={pin}")), "{message}");
+            let is_word = pin.len() >= 4 && pin.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            assert!(!is_word || !message.contains(&format!("={pin}")), "{message}");
         }
     }
 });

@@ -196,7 +196,7 @@ impl<'a> JwsParts<'a> {
             Some("an unprotected header")
         } else if !self.payload.as_deref().unwrap_or_default().bytes().all(is_compact) {
             Some("this payload")
-        } else if [&signature.protected, &signature.signature].iter().any(|it| it.contains('.')) {
+        } else if ![&signature.protected, &signature.signature].iter().all(|it| is_base64url(it)) {
             // JSON has a place for it; nobody has decoded it yet.
             Some("a header or signature that is not base64url")
         } else {
@@ -244,6 +244,11 @@ impl<'a> JwsSignature<'a> {
 /// printable in ASCII, without the period (RFC 7797 section 5.2).
 pub(crate) fn is_compact(byte: u8) -> bool {
     matches!(byte, 0x20..=0x2d | 0x2f..=0x7e)
+}
+
+/// Whether a text has the characters of base64url; whether it is that in full, its reader finds.
+fn is_base64url(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn malformed(what: &str) -> Error {
