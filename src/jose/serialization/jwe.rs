@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::members::{Kind, Members, Shape};
 use super::{JsonText, Serialization, bounded, decode, is_json, split, utf8};
 use crate::error::{Error, Result};
+use crate::jose::alg::KeyManagement;
 use crate::jose::base64url;
 use crate::jose::header::Header;
 
@@ -174,7 +175,9 @@ impl<'a> Jwe<'a> {
         }
         // RFC 7516 section 5.1 step 3 and RFC 7518 section 4.5: the CEK would follow from one
         // recipient's key, and there is nothing to hand it to another with.
-        if joint.len() > 1 && joint.iter().any(|header| DIRECT.contains(&header.alg())) {
+        let is_direct =
+            |header: &Header| header.key_management().is_some_and(KeyManagement::is_direct);
+        if joint.len() > 1 && joint.iter().any(is_direct) {
             return Err(malformed("several recipients, and an alg whose key is the CEK itself"));
         }
         Ok(JweHeaders { protected, joint })
@@ -329,9 +332,6 @@ impl<'a> RecipientPart<'a> {
         text.text("encrypted_key", &self.encrypted_key);
     }
 }
-
-/// The algorithms with which the CEK follows from the key alone.
-const DIRECT: [&str; 2] = ["dir", "ECDH-ES"];
 
 /// Joins the parts of a compact JWE: the header is in base64url already, being the AAD.
 pub fn join_jwe(
