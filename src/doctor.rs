@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use crate::backend::{SecretInfo, Support};
-use crate::jose::alg::KeyAlgorithm;
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm};
+use crate::jose::refused::{REFUSED, Refused};
 use crate::keyring::Keyring;
 use crate::keystores::Keystores;
 
@@ -29,6 +30,10 @@ pub struct Report {
     pub keystores: Vec<KeystoreReport>,
     /// Every serving key of the keyring.
     pub keys: Vec<KeyReport>,
+    /// Content encryption, which is the same for every keystore.
+    pub content: Vec<ContentReport>,
+    /// Names that no policy can allow, and why.
+    pub refused: &'static [Refused],
     /// What an operator should look at, the most serious first.
     pub findings: Vec<Finding>,
 }
@@ -86,6 +91,27 @@ pub struct AlgorithmReport {
     pub support: &'static str,
     /// The mechanism, the step on the host, or the reason.
     pub how: String,
+}
+
+/// What is done for one `enc`.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use hsm_jose::keystores::Keystores;
+/// # let keystores = Keystores::opened(Vec::new(), false)?;
+/// # let keyring = hsm_jose::keyring::Keyring::default();
+///
+/// let report = hsm_jose::doctor::examine(&keystores, &keyring);
+/// let told = report.content.iter().find(|told| told.enc.name() == "A128CBC-HS256");
+/// assert_eq!(told.map(|told| told.host), Some("AES-CBC, HMAC-SHA-256"));
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+#[derive(Debug, Serialize)]
+pub struct ContentReport {
+    /// The `enc`.
+    pub enc: ContentEncryption,
+    /// What runs on the host, found by doing it; where a device does `dir`, it does that instead.
+    pub host: &'static str,
 }
 
 /// One serving key.
@@ -171,7 +197,14 @@ pub struct Finding {
 /// Examines every keystore and every serving key. A keystore that cannot be opened is a finding,
 /// not an end.
 pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
-    let mut report = Report { keystores: Vec::new(), keys: Vec::new(), findings: Vec::new() };
+    let mut report = Report {
+        keystores: Vec::new(),
+        keys: Vec::new(),
+        content: Vec::new(),
+        refused: REFUSED,
+        findings: Vec::new(),
+    };
+    report.content();
     for name in keystores.names() {
         match keystores.open(name) {
             Ok(keystore) => report.keystore(name, &*keystore, keyring),

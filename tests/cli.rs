@@ -493,6 +493,9 @@ fn every_command_answers_in_json() {
     let doctor = place.run(&["--json", "doctor"], b"");
     let answer: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("one object");
     assert_eq!(answer["schema"], 1);
+    assert_eq!(answer["content"][0], serde_json::json!({ "enc": "A128GCM", "host": "AES in GCM" }));
+    let refused = answer["refused"].as_array().expect("what is refused");
+    assert!(refused.iter().any(|it| it["name"] == "RSA1_5" && it["on_purpose"] == true));
     assert!(matches!(doctor.status.code(), Some(0 | 7)));
     // Usage errors, too, wherever --json stands.
     for args in [&["--json", "decrypt", "--nonsense"][..], &["frobnicate", "--json"], &["--json"]] {

@@ -40,6 +40,16 @@ impl Args {
                 text += &format!("  not proven by the device: {what}\n");
             }
         }
+        text += "content encryption, on the host but for dir\n";
+        for content in &examined.content {
+            text += &format!("  {:<16} {}\n", content.enc.name(), content.host);
+        }
+        for (on_purpose, title) in [(true, "refused on purpose"), (false, "not in this build")] {
+            text += &format!("{title}\n");
+            for refused in examined.refused.iter().filter(|it| it.on_purpose == on_purpose) {
+                text += &format!("  {:<19} {:<12} {}\n", refused.name, refused.place, refused.why);
+            }
+        }
         for finding in &examined.findings {
             let severity = format!("{:?}", finding.severity).to_lowercase();
             text += &format!(
@@ -52,6 +62,8 @@ impl Args {
         let json = json!({
             "keystores": examined.keystores,
             "keys": examined.keys,
+            "content": examined.content,
+            "refused": examined.refused,
             "findings": examined.findings,
             "clean": !found,
         });

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{AlgorithmReport, Finding, KeyReport, KeystoreReport, Report, Severity};
+use zeroize::Zeroizing;
+
+use super::{AlgorithmReport, ContentReport, Finding, KeyReport, KeystoreReport, Report, Severity};
 use crate::backend::{BackendError, KeyShape, Keystore, Support};
 use crate::error::Error;
 use crate::jose::alg::KeyManagementMode as Mode;
-use crate::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::keyring::{KeyRef, Keyring};
 use crate::lifecycle::orphans;
+use crate::primitives::{content, random};
+
+const AAD: &[u8] = b"hsm-jose doctor";
+const PLAINTEXT: &[u8] = b"content encryption on the host";
 
 impl Report {
     fn find(
@@ -113,6 +119,24 @@ impl Report {
             self.find(Severity::Note, "host-step", name, what, fix);
         }
         algorithms
+    }
+
+    /// Encrypts and decrypts with every content encryption.
+    pub(super) fn content(&mut self) {
+        for enc in ContentEncryption::ALL {
+            let mut key = Zeroizing::new(vec![0; enc.key_len()]);
+            random::fill(&mut key);
+            let sealed = content::encrypt(*enc, &key, AAD, PLAINTEXT);
+            let plaintext =
+                content::decrypt(*enc, &key, &sealed.iv, AAD, &sealed.ciphertext, &sealed.tag);
+            if plaintext.is_some_and(|plaintext| plaintext.as_bytes() == PLAINTEXT) {
+                self.content.push(ContentReport { enc: *enc, host: on_host(*enc) });
+            } else {
+                let what = "what was encrypted does not decrypt".to_owned();
+                let fix = "do not use this build";
+                self.find(Severity::Error, "content-failed", enc.name(), what, fix);
+            }
+        }
     }
 
     fn disagreements(&mut self, name: &str, keystore: &dyn Keystore, keyring: &Keyring) {
@@ -226,15 +250,17 @@ impl Report {
 fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
     const RSA: KeyShape = KeyShape::Rsa { bits: 2048 };
     let unwrap = KeyManagement::ALL.iter().flat_map(|alg| {
-        let curves = Curve::ALL.iter().filter(|curve| alg.is_ecdh() && curve.agrees());
-        let shapes = curves.map(|curve| KeyShape::Curve(*curve));
-        let other = match alg.mode() {
-            Mode::KeyEncryption(_) => Some(RSA),
-            Mode::KeyWrapping(wrap) | Mode::GcmKeyWrapping(wrap) => Some(oct(wrap.key_len())),
-            Mode::DirectEncryption => Some(oct(32)),
-            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => None,
+        let shapes: Vec<_> = match alg.mode() {
+            Mode::KeyEncryption(_) => vec![RSA],
+            Mode::KeyWrapping(wrap) | Mode::GcmKeyWrapping(wrap) => vec![oct(wrap.key_len())],
+            // As long as each `enc` needs it; 32 bytes are for two of them.
+            Mode::DirectEncryption => [16, 24, 32, 48, 64].map(oct).into(),
+            Mode::DirectKeyAgreement | Mode::KeyAgreementWithKeyWrapping(_) => {
+                let curves = Curve::ALL.iter().filter(|curve| curve.agrees());
+                curves.map(|curve| KeyShape::Curve(*curve)).collect()
+            }
         };
-        shapes.chain(other).map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
+        shapes.into_iter().map(|shape| (KeyAlgorithm::Unwrap(*alg), shape))
     });
     // One of the two names of Ed25519 is enough.
     let names = SignatureAlgorithm::ALL.iter().filter(|alg| **alg != SignatureAlgorithm::Ed25519);
@@ -251,4 +277,14 @@ fn probes() -> impl Iterator<Item = (KeyAlgorithm, KeyShape)> {
 
 const fn oct(bytes: usize) -> KeyShape {
     KeyShape::Oct { bits: 8 * bytes as u32 }
+}
+
+const fn on_host(enc: ContentEncryption) -> &'static str {
+    use ContentEncryption as Enc;
+    match enc {
+        Enc::A128Gcm | Enc::A192Gcm | Enc::A256Gcm => "AES in GCM",
+        Enc::A128CbcHs256 => "AES-CBC, HMAC-SHA-256",
+        Enc::A192CbcHs384 => "AES-CBC, HMAC-SHA-384",
+        Enc::A256CbcHs512 => "AES-CBC, HMAC-SHA-512",
+    }
 }

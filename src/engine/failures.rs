@@ -1,6 +1,6 @@
 //! Failed decryptions, counted for each key and peer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::policy::FailureBudget;
 
 /// How many pairs of key and peer are remembered at once: some tens of megabytes at the most. Beyond
-/// it, whoever failed the longest ago is forgotten.
+/// it, those who failed the longest ago are forgotten.
 const MAX_ACCOUNTS: usize = 65_536;
 
 /// What has been counted since the engine was made.
@@ -85,7 +85,9 @@ impl Failures {
     /// [`Error::BudgetSpent`], before any device is asked.
     pub(super) fn leave(&self, kids: &[&str], peer: &str) -> Result<Leave<'_>> {
         let peer: [u8; 32] = Sha256::digest(peer.as_bytes()).into();
-        let holders: Vec<Holder> = kids.iter().map(|kid| ((*kid).to_owned(), peer)).collect();
+        // A token that names one key several times fails with it once: the peer gets one answer.
+        let kids: BTreeSet<&str> = kids.iter().copied().collect();
+        let holders: Vec<Holder> = kids.into_iter().map(|kid| (kid.to_owned(), peer)).collect();
         let most = self.budget.failures() as usize;
         let mut accounts = self.lock();
         loop {
@@ -176,11 +178,16 @@ fn make_room(accounts: &mut HashMap<Holder, Account>, now: Instant, window: Dura
         account.forget_before(now, window);
         !account.is_empty()
     });
-    while accounts.len() >= MAX_ACCOUNTS {
-        let idle = accounts.iter().filter(|(_, account)| account.in_flight == 0);
-        let oldest = idle.min_by_key(|(_, account)| account.failures.back().copied());
-        let Some(oldest) = oldest.map(|(holder, _)| holder.clone()) else { return };
-        accounts.remove(&oldest);
+    if accounts.len() < MAX_ACCOUNTS {
+        return;
+    }
+    // Many at once, so that a full table is not searched again at the next failure.
+    let idle = accounts.iter().filter(|(_, account)| account.in_flight == 0);
+    let mut idle: Vec<_> =
+        idle.map(|(holder, account)| (account.failures.back().copied(), holder.clone())).collect();
+    idle.sort_unstable_by_key(|(latest, _)| *latest);
+    for (_, holder) in idle.into_iter().take(MAX_ACCOUNTS / 16) {
+        accounts.remove(&holder);
     }
 }
 
@@ -209,6 +216,15 @@ mod tests {
         assert!(failures.leave(&["b"], "mallory").is_ok());
         assert!(failures.leave(&["a"], "alice").is_ok());
         assert_eq!(failures.counts(), FailureCounts { failed: 2, refused: 2 });
+    }
+
+    #[test]
+    fn a_token_that_names_one_key_twice_fails_with_it_once() {
+        let failures = failures(2, LONG);
+        failures.leave(&["a", "b", "a"], "alice").unwrap().failed();
+        assert!(failures.leave(&["a"], "alice").is_ok());
+        failures.leave(&["a"], "alice").unwrap().failed();
+        assert!(failures.leave(&["a"], "alice").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement, 
 use crate::jose::header::Header;
 use crate::jose::serialization::Serialization;
 use crate::jwe::{self, EphemeralKey, JweBuilder, JweToken, Recipient};
-use crate::policy::{AllowList, Policy};
+use crate::policy::{AllowList, Policy, refused_name};
 use crate::secret::Plaintext;
 
 /// What an encryption shall be; what is left out is chosen by policy.
@@ -134,10 +134,7 @@ impl Engine {
         shape: KeyShape,
     ) -> Result<EphemeralKey> {
         if !self.policy.allows(KeyAlgorithm::Unwrap(alg)) {
-            return Err(Error::Policy(format!(
-                "alg {alg} is not allowed here; allowed: {}",
-                self.policy.jwe.algs
-            )));
+            return Err(refused_name("alg", alg.name(), &self.policy.jwe.algs));
         }
         EphemeralKey::generate(&*self.keystores().open(keystore)?, alg, shape)
     }

@@ -9,6 +9,7 @@ pub mod jwk;
 pub mod oct;
 pub(crate) mod pem;
 pub mod pkcs8;
+pub mod refused;
 pub mod serialization;
 pub mod spki;
 pub mod x509;

@@ -18,8 +18,9 @@ pub use unprotected::UnprotectedHeaders;
 pub(crate) use words::{check_nested_cty, refuse_nested_cty};
 
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
+use crate::jose::refused;
 
 /// An ordered list of what is allowed: never empty, and nothing twice.
 ///
@@ -250,18 +251,20 @@ impl JwsRules {
     }
 }
 
-fn refused_name<T: std::fmt::Display>(what: &str, name: &str, allowed: &AllowList<T>) -> Error {
+/// What is said of an algorithm that is not allowed.
+pub(crate) fn refused_name<T: std::fmt::Display>(
+    what: &str,
+    name: &str,
+    allowed: &AllowList<T>,
+) -> Error {
     // Names come from a stranger: shown short, and escaped by the debug form.
     let shown: String = name.chars().take(32).collect();
-    let why = match name {
-        "none" => " (a token that nobody signed)",
-        "RSA1_5" => " (PKCS#1 v1.5 padding cannot be opened without an oracle)",
-        "dir" | "A128KW" | "A192KW" | "A256KW" | "A128GCMKW" | "A192GCMKW" | "A256GCMKW"
-        | "HS256" | "HS384" | "HS512" => {
-            " (symmetric keys work only where `symmetric` of [policy] names their algorithm)"
+    let why = match (refused::find(name), KeyAlgorithm::from_name(name)) {
+        (Some(refused), _) => format!(" ({})", refused.why),
+        (None, Some(alg)) if alg.is_symmetric() => {
+            " (symmetric keys work only where `symmetric` of [policy] names their algorithm)".into()
         }
-        _ if name.starts_with("PBES2-") => " (passwords are not keys)",
-        _ => "",
+        (None, _) => String::new(),
     };
     Error::Policy(format!("{what} {shown:?} is not allowed here{why}; allowed: {allowed}"))
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
 use crate::jose::jwk::PublicKey;
+use crate::jose::refused;
 use crate::jose::serialization::MAX_TOKEN_LEN;
 
 /// A named set of rules.
@@ -83,7 +84,7 @@ pub struct Limits {
 const HEADER_BORNE_KEYS: &[&str] = &["jku", "jwk", "x5u", "x5c"];
 
 /// Parameters that change what the octets mean, and are never taken: anywhere, and in a JWE.
-const ZIP: (&str, &str) = ("zip", "compression before encryption tells lengths, and bombs");
+const ZIP: (&str, &str) = (refused::ZIP.name, refused::ZIP.why);
 const B64: (&str, &str) = ("b64", "it says how the payload of a JWS is signed (RFC 7797)");
 
 impl Default for Limits {

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::super::super::alg::{KeyAlgorithm, Purpose};
+use super::super::super::refused;
 use super::super::{PublicKey, optional_text};
 use super::{Examination, public, quotable};
 
@@ -94,12 +95,17 @@ impl Examination<'_> {
             return self.fault("alg", format!("{shown:?} needs a symmetric key"));
         }
         let Some(alg) = KeyAlgorithm::from_name(&name) else {
-            let what = match name.as_str() {
-                "none" => return self.fault("alg", "\"none\" is for no key"),
-                "RSA1_5" => "is refused on purpose: the key is not used",
-                _ => "is not known here: the key is not used",
+            let what = match refused::find(&name) {
+                Some(refused) if refused.name == "none" => {
+                    return self.fault("alg", "\"none\" is for no key");
+                }
+                Some(refused) if refused.on_purpose => {
+                    format!("is refused on purpose ({})", refused.why)
+                }
+                Some(refused) => format!("is not in this build ({})", refused.why),
+                None => "is not known here".into(),
             };
-            return self.remark("alg", format!("{shown:?} {what}"));
+            return self.remark("alg", format!("{shown:?} {what}: the key is not used"));
         };
         if let Some(kind) = key.map(PublicKey::kind).filter(|kind| !alg.fits(*kind)) {
             self.fault("alg", format!("{shown:?} is not for a key of {kind}"));
