@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+use hsm_jose::engine::Engine;
 use hsm_jose::jose::alg::{
     ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
@@ -16,9 +17,13 @@ use hsm_jose::jose::header::Header;
 use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::json::MAX_VALUES;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jwe::{self, Attempt, Decrypted, JweParameters, JweToken, Recipient};
+use hsm_jose::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+use hsm_jose::jwe::{self, Attempt, Decrypted, JweBuilder, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, Jws, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, OuterKeys};
+use hsm_jose::keyring::KeyringFile;
+use hsm_jose::keystores::Keystores;
+use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
 use hsm_jose::policy::{Context, Nesting, OpenRules, Policy, Profile};
 use peak_alloc::PeakAlloc;
 
@@ -82,6 +87,37 @@ fn decrypting_16_mib_takes_three_times_the_token_at_most() {
         });
         assert_eq!(opened.as_bytes().len(), len);
         assert_within_three_tokens(enc.name(), &token, more);
+    }
+}
+
+#[test]
+fn an_engine_decrypts_every_serialization_in_three_times_the_token_at_most() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let keyring = KeyringFile::new(&directory.path().join("keyring.json"));
+    let keystore: Arc<dyn Keystore> = Arc::new(MemoryKeystore::new("memory"));
+    let alg = KeyManagement::EcdhEsA256Kw;
+    let key = KeyRequest {
+        name: "enc".into(),
+        algs: vec![KeyAlgorithm::Unwrap(alg)],
+        kid: None,
+        profile: Profile::Strict,
+    };
+    let request =
+        GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+    let jwk = generate(&keyring, &*keystore, &request).unwrap().jwk().unwrap();
+    let keystores = Keystores::opened(vec![keystore], false).unwrap();
+    let policy = Policy::of(Profile::Strict);
+    let engine = Engine::new(policy, Vec::new(), &keyring.read().unwrap(), keystores).unwrap();
+    let recipient = Recipient::new(jwk).unwrap();
+    let content = vec![b'x'; 16 * MIB];
+    for serialization in [Serialization::Compact, Serialization::Flattened, Serialization::General]
+    {
+        let jwe = JweBuilder::new(ContentEncryption::A256Gcm).to(&recipient, alg);
+        let token = jwe.encrypt(serialization, &content).unwrap();
+        let (more, opened) = peak(|| engine.decrypt(token.as_bytes(), None).unwrap());
+        assert_eq!(opened.plaintext.as_bytes().len(), content.len());
+        assert_within_three_tokens(&serialization.to_string(), &token, more);
     }
 }
 
@@ -158,7 +194,8 @@ const ALWAYS: usize = 256 * 1024;
 type Parse = (&'static str, fn(&[u8]));
 
 /// Every way in for a stranger's octets. Most inputs are refused; what counts is what that costs.
-const PARSERS: [Parse; 8] = [
+const PARSERS: [Parse; 9] = [
+    ("JWE without a policy", |input| drop(Jwe::parse(input, MAX_TOKEN_LEN))),
     ("JWE", |input| drop(JweToken::parse(input, &Policy::of(Profile::All).jwe))),
     ("compact JWS", |input| drop(JwsToken::parse(input, &Policy::of(Profile::All).jws))),
     ("JWS", |input| drop(Jws::parse(input, &Policy::of(Profile::All).jws))),
@@ -239,6 +276,15 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
                 10_000,
                 "]}",
             ),
+        ),
+        ("a million recipients that are none", repeated(r#"{"recipients":["#, "{}", MANY, "]}")),
+        (
+            "a million elements in a header that is not protected",
+            repeated(r#"{"unprotected":{"a":["#, "0", MANY, "]}}"),
+        ),
+        (
+            "a ciphertext of escapes",
+            text(format!(r#"{{"ciphertext":"{}"}}"#, r"\u0041".repeat(MANY))),
         ),
         ("a million keys that are none", repeated(r#"{"keys":["#, "{}", MANY, "]}")),
     ]
