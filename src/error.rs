@@ -127,6 +127,7 @@ impl Error {
                 BackendError::Device { .. } => "device_error",
                 BackendError::NotAsAsked { .. } => "key_not_as_asked",
                 BackendError::Misconfigured { .. } => "config",
+                BackendError::Message { .. } => "io",
             },
             Self::Io(_) => "io",
         }

@@ -255,11 +255,28 @@ fn a_payload_larger_than_memory_is_signed_and_verified() {
         assert!(limited(&verify[1..]).stdout.is_empty());
     }
     assert!(!limited(&["sign", "--key", "a", "held"]).status.success(), "the limit is none");
+    // A MAC goes over it in the token, a part at a time.
+    let configuration = place.configuration();
+    place.configure(&configuration.replace("[policy]\n", "[policy]\nsymmetric = [\"HS256\"]\n"));
+    place.json(&["key", "generate", "mac", "--alg", "HS256"], b"");
+    for flags in [&["--detached"][..], &["--detached", "--unencoded"]] {
+        let signed = limited(&[&["sign", "--key", "mac"], flags, &["large"]].concat());
+        assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+        place.write("mac.jws", &signed.stdout);
+        let verified = limited(&["verify", "--key", "mac", "--detached", "large", "mac.jws"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        assert!(verified.stdout.is_empty());
+    }
+    // Beside a signature it would be read twice.
+    let both = ["sign", "--key", "a", "--key", "mac", "--format", "general", "--detached", "large"];
+    assert_eq!(place.refusal(&both, b"").0, 2);
     // One octet changed, far inside.
     use std::os::unix::fs::FileExt;
     let large = fs::OpenOptions::new().write(true).open(place.path("large")).expect("the file");
     large.write_all_at(b"x", 50_000_000).expect("a change");
     let verify = ["verify", "--keys", "keys.json", "--detached", "large", "large.jws"];
+    assert_eq!(place.refusal(&verify, b"").1, "signature_invalid");
+    let verify = ["verify", "--key", "mac", "--detached", "large", "mac.jws"];
     assert_eq!(place.refusal(&verify, b"").1, "signature_invalid");
 }
 

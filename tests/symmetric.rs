@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use hsm_jose::backend::{
@@ -30,6 +31,7 @@ macro_rules! suite {
             a_key_does_its_own_algorithm_and_no_other,
             a_key_is_known_by_size_and_check_value,
             what_is_encrypted_twice_has_two_ivs,
+            a_message_that_is_read_has_the_mac_of_one_that_is_held,
         ]);
     };
     ($backend:ident, $keystore:expr, [$($part:ident),+ $(,)?]) => {
@@ -127,6 +129,56 @@ fn is_cek(cek: &dyn Cek, enc: ContentEncryption, value: &[u8]) -> bool {
     let sealed = Cek::encrypt(Box::new(host_cek(enc, value)), b"aad", MESSAGE).expect("sealed");
     let opened = cek.decrypt(&sealed.iv, b"aad", &sealed.ciphertext, &sealed.tag);
     opened.is_ok_and(|plaintext| plaintext.as_bytes() == MESSAGE)
+}
+
+/// Gives a few octets at a time, then the end or an error.
+struct Trickle<'a> {
+    octets: &'a [u8],
+    breaks: bool,
+}
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.octets.is_empty() && self.breaks {
+            return Err(std::io::Error::other("the disk is gone"));
+        }
+        let len = self.octets.len().min(buffer.len()).min(4000);
+        let (now, rest) = self.octets.split_at(len);
+        buffer[..len].copy_from_slice(now);
+        self.octets = rest;
+        Ok(len)
+    }
+}
+
+/// PKCS#11 3.0 section 5.13.4: C_SignUpdate.
+fn a_message_that_is_read_has_the_mac_of_one_that_is_held(keystore: &dyn Keystore) {
+    let message: Vec<u8> = (0..200_000u32).map(|at| (at * 7 % 251) as u8).collect();
+    for (alg, bits) in symmetric() {
+        let key = generate(keystore, alg, bits);
+        let KeyAlgorithm::Sign(mac) = alg else {
+            let refused = key.mac_reader(SignatureAlgorithm::Hs256, &mut &message[..]);
+            assert!(matches!(refused, Err(BackendError::Unsupported { .. })), "{refused:?}");
+            continue;
+        };
+        assert!(key.takes_reader());
+        for len in [0, 1, 63, 64, 65_536, 200_000] {
+            let read = &mut Trickle { octets: &message[..len], breaks: false };
+            let expected = key.sign(mac, ToSign::Message(&message[..len])).expect("a MAC");
+            assert_eq!(key.mac_reader(mac, read).expect("a MAC"), expected, "{alg} {len}");
+        }
+        let broken = &mut Trickle { octets: &message[..100_000], breaks: true };
+        let error = key.mac_reader(mac, broken).expect_err("a message without end");
+        assert!(matches!(&error, BackendError::Message { .. }), "{error}");
+        assert!(error.to_string().contains("the disk is gone"), "{error}");
+        // Nothing of it stays behind.
+        let whole = key.sign(mac, ToSign::Message(MESSAGE)).expect("a MAC");
+        assert_eq!(key.mac_reader(mac, &mut &MESSAGE[..]).expect("a MAC"), whole);
+        for other in ["HS256", "HS384", "HS512"].iter().filter(|name| **name != alg.name()) {
+            let KeyAlgorithm::Sign(other) = self::alg(other) else { panic!("{other}") };
+            let refused = key.mac_reader(other, &mut &message[..]);
+            assert!(matches!(refused, Err(BackendError::Unsupported { .. })), "{refused:?}");
+        }
+    }
 }
 
 fn every_symmetric_algorithm_works_with_a_key_made_for_it(keystore: &dyn Keystore) {

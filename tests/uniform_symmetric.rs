@@ -155,3 +155,31 @@ fn a_device_that_is_gone_is_told_from_a_bad_token() {
         place.faulty.set(&[]);
     }
 }
+
+/// A device that goes while it takes a message in parts is told, and its session is not used again.
+#[test]
+fn a_device_that_is_gone_within_a_message_is_told() {
+    let place = Place::watched();
+    place.json(&["key", "generate", "mac", "--alg", "HS256"], b"");
+    place.write("payload", vec![b'x'; 300_000]);
+    let sign = ["sign", "--key", "mac", "--detached", "payload"];
+    place.faulty.set(&[]);
+    place.faulty.forget();
+    let whole = place.run(&sign, b"");
+    assert!(whole.status.success(), "{whole:?}");
+    let parts = place.faulty.calls().iter().filter(|call| *call == "C_SignUpdate").count();
+    assert!(parts > 3, "{parts}");
+    let faults = [
+        ("C_SignUpdate", "CKR_DEVICE_REMOVED", parts - 1, 6, "device_unavailable"),
+        ("C_SignUpdate", "CKR_FUNCTION_FAILED", parts - 1, 6, "device_error"),
+        ("C_SignFinal", "CKR_DEVICE_REMOVED", 1, 6, "device_unavailable"),
+    ];
+    for (call, native, at, exit, told) in faults {
+        place.faulty.set(&[&format!("fail {call} {native} {at}")]);
+        let (status, code, message) = place.json_refusal(&sign, b"");
+        assert_eq!((status, &*code), (exit, told), "{call} {native}: {message}");
+        assert!(message.contains(call) && message.contains(native), "{message}");
+        place.faulty.set(&[]);
+        assert_eq!(place.run(&sign, b"").stdout, whole.stdout, "{call} {native}");
+    }
+}

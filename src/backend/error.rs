@@ -111,6 +111,13 @@ pub enum BackendError {
         what: String,
     },
 
+    /// The message that was to be signed could not be read to its end.
+    #[error("cannot read the message: {reason}")]
+    Message {
+        /// What the reader said.
+        reason: String,
+    },
+
     /// The configuration of the keystore cannot work.
     #[error("keystore {keystore}: {reason}")]
     Misconfigured {

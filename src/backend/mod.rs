@@ -13,6 +13,7 @@
 //! the runtime's `spawn_blocking`.
 
 use std::fmt::Debug;
+use std::io::Read;
 use std::sync::Arc;
 
 use crate::jose::alg::{AesKeyWrap, ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
@@ -301,6 +302,29 @@ pub trait HardwareKey: Debug + Send + Sync {
             });
         }
         self.sign(alg, ToSign::Message(message)).map(|expected| is_equal(&expected, mac))
+    }
+
+    /// Returns whether [`HardwareKey::mac_reader`] works with this key.
+    fn takes_reader(&self) -> bool {
+        false
+    }
+
+    /// Computes the MAC of a message that is read to its end, a part at a time: `HS*`. The device is
+    /// busy with it until then.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`], also by a device that takes a message only whole;
+    /// [`BackendError::Message`] if it cannot be read; or a device fault.
+    fn mac_reader(
+        &self,
+        alg: SignatureAlgorithm,
+        _message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        Err(BackendError::Unsupported {
+            keystore: self.keystore().to_owned(),
+            what: format!("{alg} of a message that is read in parts"),
+            reason: "the key takes a message only whole".to_owned(),
+        })
     }
 
     /// Asks the device whether it is alive, through the same road as the key's operations.

@@ -43,6 +43,14 @@ impl Report {
         Self { text: Zeroizing::new(text.into_bytes()), json, ..Self::default() }
     }
 
+    /// Takes what was verified as the text; `None` where it was read past and stays where it is.
+    pub(crate) fn carry(&mut self, payload: Option<Zeroizing<Vec<u8>>>) {
+        match payload {
+            Some(payload) => self.text = payload,
+            None => self.notes.push("verified; the payload stays where it is".into()),
+        }
+    }
+
     /// Makes a report of a token: just its octets, since other tools take a line's end for a part
     /// of it; a terminal gets the line's end.
     pub(crate) fn token(token: String, json: Value) -> Self {

@@ -9,7 +9,7 @@ use super::{Report, Setup, input};
 use crate::engine::{Engine, SignOptions};
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
-use crate::jws::{JwsForm, Signer};
+use crate::jws::{JwsForm, Signer, takes_reader};
 
 /// Sign a payload
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ impl Args {
             unencoded: self.unencoded,
         };
         let file = self.file.as_deref();
-        let jws = match self.detached && signers.iter().all(Signer::takes_reader) {
+        let jws = match self.detached && takes_reader(&signers) {
             true => engine.sign_reader(&signers, form, input::open_content(file)?)?,
             false => engine.sign_as(&signers, form, &input::read_content(file)?)?,
         };

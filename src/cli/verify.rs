@@ -85,25 +85,30 @@ impl Args {
         let key = self.key.as_deref().unwrap_or_default(); // invariant: there where --keys is not
         let engine = Engine::without_contexts(&setup.config)?;
         let (payload, header, alg) = match &self.detached {
+            Some(path) if input::is_large(path) => {
+                let payload = input::open_content(Some(path))?;
+                let done = engine.authenticate_reader(token, payload, key)?;
+                (None, done.header().members().clone(), done.alg())
+            }
             Some(path) => {
                 let payload = input::read_content(Some(path))?;
                 let done = engine.authenticate_detached(token, &payload, key)?;
-                (payload, done.header().members().clone(), done.alg())
+                (Some(payload), done.header().members().clone(), done.alg())
             }
             None => {
                 let done = engine.authenticate(token, key)?;
                 let (header, alg) = (done.header().members().clone(), done.alg());
-                (Zeroizing::new(done.into_inner().into_bytes()), header, alg)
+                (Some(Zeroizing::new(done.into_inner().into_bytes())), header, alg)
             }
         };
         let json = json!({
-            "payload": base64url::encode(&payload),
+            "payload": payload.as_ref().map(|payload| base64url::encode(payload)),
             "header": header,
             "alg": alg,
             "name": key,
         });
         let mut report = Report::new("", json);
-        report.text = payload;
+        report.carry(payload);
         Ok(report)
     }
 }
@@ -159,10 +164,7 @@ fn report(
         report.notes.extend(notes);
         report.notes.push(format!("{} of {count} signatures are verified", signatures.len()));
     }
-    match payload {
-        Some(payload) => report.text = payload,
-        None => report.notes.push("verified; the payload stays where it is".into()),
-    }
+    report.carry(payload);
     report
 }
 

@@ -137,6 +137,22 @@ impl Engine {
         jws.authenticate_detached(payload, self.keys.handle(key)?, Some(&key.kid))
     }
 
+    /// As [`Engine::authenticate_detached`], without holding the payload in memory: where the device of
+    /// the key takes a message in parts ([`HardwareKey::takes_reader`]).
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate`] and [`Jws::authenticate_reader`].
+    pub fn authenticate_reader(
+        &self,
+        token: &[u8],
+        payload: impl Read,
+        key: &str,
+    ) -> Result<Authenticated<()>> {
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        let key = self.mac_key(&jws, key)?;
+        jws.authenticate_reader(payload, self.keys.handle(key)?, Some(&key.kid))
+    }
+
     /// The active version of a symmetric key that is bound to the `alg` of a JWS.
     fn mac_key(&self, jws: &Jws<'_>, name: &str) -> Result<&ServedKey> {
         let alg = jws.only_alg()?;

@@ -2,13 +2,18 @@
 //! a key that the caller names. No public key has a way in here, and no symmetric key into
 //! [`TrustedKeys`](super::TrustedKeys).
 
+use std::io::Read;
+
 use zeroize::Zeroizing;
 
-use super::several::Jws;
+use super::several::{Checked, Jws};
+use super::sign::told_of_message;
+use super::stream::SigningInput;
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::header::Header;
+use crate::primitives::secret::is_equal;
 use crate::secret::Plaintext;
 
 /// Something that a MAC vouches for: a holder of the shared key made it. Which of them is not known,
@@ -77,12 +82,48 @@ impl Jws<'_> {
         Ok(Authenticated { value: (), header, alg })
     }
 
+    /// As [`Jws::authenticate_detached`], reading the payload once and holding a few kilobytes of it.
+    ///
+    /// # Errors
+    /// As [`Jws::authenticate_detached`]; [`BackendError::Unsupported`] by a device that takes a message
+    /// only whole (see [`HardwareKey::takes_reader`]); [`Error::Io`] if the payload cannot be read.
+    ///
+    /// [`BackendError::Unsupported`]: crate::backend::BackendError::Unsupported
+    pub fn authenticate_reader(
+        self,
+        payload: impl Read,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<()>> {
+        self.check_detached()?;
+        let checked = self.check_key(key, kid)?;
+        let mut input = SigningInput::new(&checked.text, payload, self.encoded);
+        let mac = key.mac_reader(checked.alg, &mut input).map_err(told_of_message)?;
+        match is_equal(&mac, &checked.signature) {
+            true => {
+                Ok(Authenticated { value: (), header: checked.protected.clone(), alg: checked.alg })
+            }
+            false => Err(Error::SignatureInvalid),
+        }
+    }
+
     fn check_mac(
         &self,
         payload: &[u8],
         key: &dyn HardwareKey,
         kid: Option<&str>,
     ) -> Result<(Header, SignatureAlgorithm)> {
+        let checked = self.check_key(key, kid)?;
+        // The payload may come out of a JWE: no copy of it stays behind.
+        let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+        match key.verify_mac(checked.alg, &input, &checked.signature)? {
+            true => Ok((checked.protected.clone(), checked.alg)),
+            false => Err(Error::SignatureInvalid),
+        }
+    }
+
+    /// Checks that the only signature is a MAC that `key` can have made.
+    fn check_key(&self, key: &dyn HardwareKey, kid: Option<&str>) -> Result<&Checked<'_>> {
         let checked = self.only()?;
         let (alg, told) = (checked.alg, checked.believed.kid());
         let fits = |kind| alg.is_symmetric() && alg.fits(kind);
@@ -96,12 +137,7 @@ impl Jws<'_> {
                 "the token names a kid that is not that of the key named here".into(),
             ));
         }
-        // The payload may come out of a JWE: no copy of it stays behind.
-        let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
-        match key.verify_mac(alg, &input, &checked.signature)? {
-            true => Ok((checked.protected.clone(), alg)),
-            false => Err(Error::SignatureInvalid),
-        }
+        Ok(checked)
     }
 }
 

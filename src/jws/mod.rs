@@ -51,7 +51,9 @@ mod verify;
 
 pub use mac::Authenticated;
 pub use several::{Jws, Require, VerifiedJws, VerifiedSignature};
-pub use sign::{JwsForm, JwsParameters, Signer, sign, sign_as, sign_detached, sign_reader};
+pub use sign::{
+    JwsForm, JwsParameters, Signer, sign, sign_as, sign_detached, sign_reader, takes_reader,
+};
 pub(crate) use trusted::is_for_signatures;
 pub use trusted::{MAX_CANDIDATES, TrustedKeys};
 pub use verify::{JwsToken, Verified};

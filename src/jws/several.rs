@@ -109,7 +109,7 @@ pub struct Jws<'a> {
     payload: Option<Cow<'a, str>>,
     is_compact: bool,
     /// Whether the payload is base64url-encoded: `b64`, the same for all (RFC 7797 section 3).
-    encoded: bool,
+    pub(super) encoded: bool,
     signatures: Vec<Result<Checked<'a>>>,
 }
 

@@ -6,8 +6,8 @@ use std::io::Read;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::stream::{self, prehash};
-use crate::backend::{HardwareKey, ToSign};
+use super::stream::{self, SigningInput, prehash};
+use crate::backend::{BackendError, HardwareKey, ToSign};
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::base64url;
@@ -176,15 +176,23 @@ pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<
 }
 
 /// As [`sign_as`], detached, reading the payload once and holding a few kilobytes of it: the device
-/// signs its digest.
+/// signs its digest, or takes it in parts for the MAC of an only signer.
 ///
 /// # Errors
-/// As [`sign_as`]; [`Error::Usage`] for a form that is not detached, and for Ed25519, which needs the
-/// payload in memory; [`Error::Io`] if the payload cannot be read.
+/// As [`sign_as`]; [`Error::Usage`] for a form that is not detached, and for signers that need the
+/// payload in memory (see [`takes_reader`]); [`Error::Io`] if the payload cannot be read.
 pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) -> Result<String> {
     check_form(signers, form)?;
     if !form.detached {
         return Err(Error::Usage("a payload that is read once is detached".into()));
+    }
+    if let [signer] = signers
+        && signer.alg.is_symmetric()
+    {
+        let protected = signer.encoded(form.unencoded)?;
+        let mut input = SigningInput::new(&protected, payload, !form.unencoded);
+        let mac = signer.key.mac_reader(signer.alg, &mut input).map_err(told_of_message)?;
+        return written(form.serialization, None, vec![signer.signed(protected, &mac)]);
     }
     let mut headers = Vec::with_capacity(signers.len());
     let mut hashers = Vec::with_capacity(signers.len());
@@ -201,6 +209,24 @@ pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) ->
         Ok(signer.signed(header, &signature))
     });
     written(form.serialization, None, signatures.collect::<Result<_>>()?)
+}
+
+/// Returns whether [`sign_reader`] works with all of `signers`: not with Ed25519, which goes over the
+/// message twice (RFC 8032 section 5.1), and with a MAC only if it is the only one and its device takes
+/// a message in parts.
+pub fn takes_reader(signers: &[Signer<'_>]) -> bool {
+    match signers {
+        [only] if only.alg.is_symmetric() => only.key.takes_reader(),
+        signers => signers.iter().all(|signer| prehash(signer.alg).is_some()),
+    }
+}
+
+/// What a device says of a message that it could not have.
+pub(super) fn told_of_message(error: BackendError) -> Error {
+    match error {
+        BackendError::Message { reason } => stream::unreadable(reason),
+        error => error.into(),
+    }
 }
 
 impl<'a> Signer<'a> {
@@ -252,11 +278,6 @@ impl<'a> Signer<'a> {
     /// Returns the algorithm.
     pub fn alg(&self) -> SignatureAlgorithm {
         self.alg
-    }
-
-    /// Returns whether the payload need not be in memory: see [`sign_reader`].
-    pub fn takes_reader(&self) -> bool {
-        prehash(self.alg).is_some()
     }
 
     /// Returns the protected header of a signature in a form.

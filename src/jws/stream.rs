@@ -29,7 +29,7 @@ pub(super) fn prehash(alg: SignatureAlgorithm) -> Option<Hash> {
 
 pub(super) fn needs_whole(alg: SignatureAlgorithm) -> Error {
     let why = match alg.is_symmetric() {
-        true => "HMAC begins with the key, which is in the device",
+        true => "a MAC by reader stands alone, with a key that takes a message in parts",
         false => "it goes over the message twice (RFC 8032 section 5.1)",
     };
     Error::Usage(format!("{alg} needs the payload in memory: {why}"))
@@ -48,39 +48,99 @@ pub(super) fn begin(hash: Hash, protected: &str) -> Hasher {
 /// # Errors
 /// [`Error::Io`].
 pub(super) fn feed<'h>(
-    mut payload: impl Read,
+    payload: impl Read,
     encoded: bool,
     hashers: impl Iterator<Item = &'h mut Hasher>,
 ) -> Result<()> {
     let mut hashers: Vec<_> = hashers.collect();
-    let mut chunk = Zeroizing::new(vec![0; CHUNK]);
-    let mut text = Zeroizing::new(String::with_capacity(CHUNK / 3 * 4));
-    loop {
-        let len = fill(&mut payload, &mut chunk)?;
-        let octets = match encoded {
-            true => {
-                text.clear();
-                base64url::encode_append(&chunk[..len], &mut text);
-                text.as_bytes()
-            }
-            false => &chunk[..len],
-        };
+    let mut parts = Parts::new(payload, encoded);
+    while let Some(octets) = parts.next().map_err(unreadable)? {
         hashers.iter_mut().for_each(|hasher| hasher.update(octets));
-        if len < CHUNK {
-            return Ok(());
-        }
+    }
+    Ok(())
+}
+
+/// A signing input, to be read: what comes before the payload, and the payload as it is signed.
+pub(super) struct SigningInput<R> {
+    parts: Parts<R>,
+    /// What is read and not handed on yet.
+    ready: Zeroizing<Vec<u8>>,
+    handed: usize,
+}
+
+impl<R: Read> SigningInput<R> {
+    pub(super) fn new(protected: &str, payload: R, encoded: bool) -> Self {
+        let ready = Zeroizing::new([protected.as_bytes(), b"."].concat());
+        Self { parts: Parts::new(payload, encoded), ready, handed: 0 }
     }
 }
 
+impl<R: Read> Read for SigningInput<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.handed == self.ready.len() {
+            let Some(part) = self.parts.next()? else { return Ok(0) };
+            self.ready.clear();
+            self.ready.extend_from_slice(part);
+            self.handed = 0;
+        }
+        let rest = &self.ready[self.handed..];
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        self.handed += len;
+        Ok(len)
+    }
+}
+
+/// A payload in parts, as they are signed.
+struct Parts<R> {
+    payload: R,
+    encoded: bool,
+    chunk: Zeroizing<Vec<u8>>,
+    text: Zeroizing<String>,
+    has_ended: bool,
+}
+
+impl<R: Read> Parts<R> {
+    fn new(payload: R, encoded: bool) -> Self {
+        let chunk = Zeroizing::new(vec![0; CHUNK]);
+        let text = Zeroizing::new(String::with_capacity(CHUNK / 3 * 4));
+        Self { payload, encoded, chunk, text, has_ended: false }
+    }
+
+    /// Returns the next part, of one octet or more; `None` at the end.
+    fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        let len = fill(&mut self.payload, &mut self.chunk)?;
+        self.has_ended = len < CHUNK;
+        if len == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match self.encoded {
+            true => {
+                self.text.clear();
+                base64url::encode_append(&self.chunk[..len], &mut self.text);
+                self.text.as_bytes()
+            }
+            false => &self.chunk[..len],
+        }))
+    }
+}
+
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::Io(format!("cannot read the payload: {error}"))
+}
+
 /// Fills a buffer, less only at the end.
-fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
         match source.read(&mut buffer[len..]) {
             Ok(0) => break,
             Ok(read) => len += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Io(format!("cannot read the payload: {error}"))),
+            Err(error) => return Err(error),
         }
     }
     Ok(len)
@@ -116,6 +176,21 @@ mod tests {
                 let [first, second] = hashers.map(Hasher::finish);
                 assert_eq!(first, digest(Hash::Sha256, &[b"e30.", &whole[..]].concat()), "{len}");
                 assert_eq!(second, digest(Hash::Sha512, &[b".", &whole[..]].concat()), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signing_input_reads_as_the_whole() {
+        for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK] {
+            let payload: Vec<u8> = (0..len).map(|at| (at * 7 % 251) as u8).collect();
+            for (encoded, whole) in
+                [(true, base64url::encode(&payload).into_bytes()), (false, payload.clone())]
+            {
+                let mut input = SigningInput::new("e30", Trickle(&payload), encoded);
+                let mut read = Vec::new();
+                input.read_to_end(&mut read).unwrap();
+                assert_eq!(read, [b"e30.", &whole[..]].concat(), "{len}");
             }
         }
     }

@@ -1,22 +1,51 @@
 //! What a symmetric key does on the host: HMAC, and the check value by which the key is known.
 
+use std::io::{ErrorKind, Read};
+
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::digest;
 use crate::jose::alg::Hash;
 
+/// How much of a message that is read is held at a time, in bytes.
+const PART: usize = 64 * 1024;
+
 /// Authenticates `message` with HMAC (RFC 2104); the MAC has [`Hash::len`] bytes.
 pub fn hmac(hash: Hash, key: &[u8], message: &[u8]) -> Vec<u8> {
-    let algorithm = match hash {
-        Hash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        Hash::Sha256 => hmac::HMAC_SHA256,
-        Hash::Sha384 => hmac::HMAC_SHA384,
-        Hash::Sha512 => hmac::HMAC_SHA512,
-    };
-    hmac::sign(&hmac::Key::new(algorithm, key), message).as_ref().to_vec()
+    hmac::sign(&hmac::Key::new(algorithm(hash), key), message).as_ref().to_vec()
+}
+
+/// As [`hmac`], of a message that is read to its end.
+///
+/// # Errors
+/// Those of the reader.
+pub fn hmac_reader(hash: Hash, key: &[u8], message: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm(hash), key));
+    read_parts(message, |part| {
+        context.update(part);
+        Ok::<_, std::io::Error>(())
+    })?;
+    Ok(context.sign().as_ref().to_vec())
+}
+
+/// Hands what is read to `take` in parts of one octet or more, to the end.
+pub(crate) fn read_parts<E: From<std::io::Error>>(
+    message: &mut dyn Read,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut part = Zeroizing::new(vec![0; PART]);
+    loop {
+        match message.read(&mut part) {
+            Ok(0) => return Ok(()),
+            Ok(len) => take(&part[..len])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Compares two MACs in a time that tells nothing but whether their lengths are equal.
@@ -39,6 +68,15 @@ pub fn aes_check_value(key: &[u8]) -> Option<[u8; 3]> {
 pub fn generic_check_value(key: &[u8]) -> [u8; 3] {
     let digest = digest::digest(Hash::Sha1, key);
     [digest[0], digest[1], digest[2]]
+}
+
+fn algorithm(hash: Hash) -> hmac::Algorithm {
+    match hash {
+        Hash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => hmac::HMAC_SHA256,
+        Hash::Sha384 => hmac::HMAC_SHA384,
+        Hash::Sha512 => hmac::HMAC_SHA512,
+    }
 }
 
 fn first_of_zeros<C>(key: &[u8]) -> Option<[u8; 3]>

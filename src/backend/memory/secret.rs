@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
@@ -16,7 +17,7 @@ use crate::jose::alg::{AesKeyWrap, ContentEncryption, KeyAlgorithm, KeyManagemen
 use crate::jose::alg::{KeyManagementMode as Mode, SignatureAlgorithm};
 use crate::jose::oct::SecretJwk;
 use crate::primitives::content::{self, Sealed};
-use crate::primitives::secret::hmac;
+use crate::primitives::secret::{hmac, hmac_reader};
 use crate::primitives::{aes_kw, random};
 use crate::secret::Plaintext;
 
@@ -202,6 +203,23 @@ impl HardwareKey for MemorySecret {
                 Err(unsupported(&self.keystore, alg.name(), reason))
             }
         }
+    }
+
+    fn takes_reader(&self) -> bool {
+        true
+    }
+
+    fn mac_reader(
+        &self,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        self.check(KeyAlgorithm::Sign(alg))?;
+        let Some(hash) = alg.hash() else {
+            return Err(unsupported(&self.keystore, alg.name(), "it is not a MAC"));
+        };
+        hmac_reader(hash, &self.value, message)
+            .map_err(|error| BackendError::Message { reason: error.to_string() })
     }
 
     fn confirm_alive(&self) -> Result<(), BackendError> {

@@ -70,7 +70,7 @@ impl BareKey<'_> {
         };
         done.map(drop).map_err(|trouble| match trouble {
             Trouble::Fault(fault) => fault.into_error(self.keystore),
-            Trouble::Login(error) => error,
+            Trouble::Other(error) => error,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! One private key in the token, and how it does each algorithm.
 
 use std::fmt;
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -148,6 +149,24 @@ impl HardwareKey for Pkcs11Key {
                 .sign_by(*mech, alg, input)
                 .map_err(|failure| self.input_error(failure, alg.name())),
             Ok(_) => Err(self.unsupported(alg.name(), "the key does not sign".to_owned())),
+            Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
+    fn takes_reader(&self) -> bool {
+        self.info.secret.is_some()
+    }
+
+    fn mac_reader(
+        &self,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        match self.way(KeyAlgorithm::Sign(alg))? {
+            Ok(How::Sign(mech @ Mech::Hmac(hash))) => self
+                .mac_by_parts(*mech, *hash, message)
+                .map_err(|failure| self.input_error(failure, alg.name())),
+            Ok(_) => Err(self.unsupported(alg.name(), "it is not a MAC".to_owned())),
             Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),
         }
     }

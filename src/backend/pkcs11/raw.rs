@@ -158,6 +158,28 @@ impl Calls {
         checked(written, signature.len(), Function::Sign)
     }
 
+    /// C_SignUpdate.
+    pub(super) fn sign_update(&self, session: &Session, part: &[u8]) -> Result<(), Fault> {
+        let call = self.list.C_SignUpdate.ok_or(Fault::missing(Function::SignUpdate))?;
+        // SAFETY: pointer and length are those of one slice, which the module only reads.
+        let rv = unsafe { call(session.handle(), part.as_ptr().cast_mut(), len(part)) };
+        Fault::check(rv, Function::SignUpdate)
+    }
+
+    /// C_SignFinal, once, into `signature`; returns how much was written.
+    pub(super) fn sign_final(
+        &self,
+        session: &Session,
+        signature: &mut [u8],
+    ) -> Result<usize, Fault> {
+        let call = self.list.C_SignFinal.ok_or(Fault::missing(Function::SignFinal))?;
+        let mut written = len(signature);
+        // SAFETY: pointer and length are those of one slice; the module writes at most that length.
+        let rv = unsafe { call(session.handle(), signature.as_mut_ptr(), &mut written) };
+        Fault::check(rv, Function::SignFinal)?;
+        checked(written, signature.len(), Function::SignFinal)
+    }
+
     /// C_DeriveKey with CKM_ECDH1_DERIVE and CKD_NULL: a session object of `z_len` bytes that can
     /// be read.
     pub(super) fn derive(

@@ -22,13 +22,19 @@ mod secret;
 pub(super) enum Trouble {
     /// A call failed.
     Fault(Fault),
-    /// The login for this one operation failed.
-    Login(BackendError),
+    /// The login for this one operation failed, or the message could not be read.
+    Other(BackendError),
 }
 
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(BackendError::Message { reason: error.to_string() })
     }
 }
 
@@ -137,7 +143,7 @@ impl Lease<'_> {
 
     fn authenticate(&self, authenticate: Authenticate<'_>) -> Result<(), Trouble> {
         match authenticate {
-            Some(connection) => connection.login_context(self.session()).map_err(Trouble::Login),
+            Some(connection) => connection.login_context(self.session()).map_err(Trouble::Other),
             None => Ok(()),
         }
     }
@@ -146,7 +152,7 @@ impl Lease<'_> {
 /// The binding's Init and data call are one: there is no place for a login between them.
 fn refuse(authenticate: Authenticate<'_>) -> Result<(), Trouble> {
     match authenticate {
-        Some(connection) => Err(Trouble::Login(BackendError::Unsupported {
+        Some(connection) => Err(Trouble::Other(BackendError::Unsupported {
             keystore: connection.name().to_owned(),
             what: "a key with CKA_ALWAYS_AUTHENTICATE".to_owned(),
             reason: "the module makes a new instance for each function list".to_owned(),

@@ -186,14 +186,45 @@ impl Pkcs11Key {
             KeyKind::Curve(curve) => Some(2 * curve.field_len()),
             KeyKind::Oct { .. } => alg.hash().map(Hash::len),
         };
-        if expected.is_some_and(|expected| len != expected) {
-            return Err(Failure::Other(BackendError::Device {
-                keystore: self.keystore().to_owned(),
-                call: "C_Sign".to_owned(),
-                code: format!("a signature of {len} bytes, not {}", expected.unwrap_or_default()),
-            }));
+        self.of_length(&signature.into_inner()[..len], expected, "C_Sign")
+    }
+
+    /// Computes a MAC of a message that is read; what has been read is not run again.
+    pub(super) fn mac_by_parts(
+        &self,
+        mech: Mech,
+        hash: Hash,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, Failure> {
+        let message = std::cell::RefCell::new(message);
+        let mac = std::cell::RefCell::new([0; MAX_LEN]);
+        let len = self.run(
+            mech.name(),
+            |lease, handle| {
+                let (message, mac) = (&mut **message.borrow_mut(), &mut *mac.borrow_mut());
+                lease.mac_reader(mech, handle, message, mac, self.authenticate())
+            },
+            |_| Fate::Close,
+        )?;
+        self.of_length(&mac.into_inner()[..len], Some(hash.len()), "C_SignFinal")
+    }
+
+    fn of_length(
+        &self,
+        signature: &[u8],
+        expected: Option<usize>,
+        call: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        match expected {
+            Some(expected) if signature.len() != expected => {
+                Err(Failure::Other(BackendError::Device {
+                    keystore: self.keystore().to_owned(),
+                    call: call.to_owned(),
+                    code: format!("a signature of {} bytes, not {expected}", signature.len()),
+                }))
+            }
+            _ => Ok(signature.to_vec()),
         }
-        Ok(signature.into_inner()[..len].to_vec())
     }
 }
 

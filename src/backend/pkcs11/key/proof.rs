@@ -216,7 +216,7 @@ impl Pkcs11Key {
                 Err(fault.into_error(self.keystore()))
             }
             Err(Trouble::Fault(fault)) => Ok(Some(fault)),
-            Err(Trouble::Login(error)) => Err(error),
+            Err(Trouble::Other(error)) => Err(error),
         };
         match fault_of(first)? {
             // No ciphertext was looked at: nothing was found out.

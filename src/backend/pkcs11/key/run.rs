@@ -51,7 +51,7 @@ impl Pkcs11Key {
                     lease.end(Fate::Keep);
                     return Ok(value);
                 }
-                Err(Trouble::Login(error)) => {
+                Err(Trouble::Other(error)) => {
                     lease.end(Fate::Close);
                     return Err(Failure::Other(error));
                 }

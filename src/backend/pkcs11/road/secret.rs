@@ -1,11 +1,30 @@
 //! The operations of a symmetric key on a lent session, by the module's function list only: what
 //! makes another instance for each list refuses these mechanisms (p11-kit 0.24).
 
+use std::io::Read;
+
 use super::*;
 use crate::backend::pkcs11::mechanism::Cipher;
 use crate::backend::pkcs11::raw::Calls;
+use crate::primitives::secret::read_parts;
 
 impl Lease<'_> {
+    /// Computes the MAC of what is read from `message`, into `mac`; returns how much was written.
+    pub(in super::super) fn mac_reader(
+        &self,
+        mech: Mech,
+        key: ObjectHandle,
+        message: &mut dyn Read,
+        mac: &mut [u8],
+        authenticate: Authenticate<'_>,
+    ) -> Result<usize, Trouble> {
+        let calls = self.own_calls(Function::SignInit)?;
+        calls.sign_init(self.session(), mech, key)?;
+        self.authenticate(authenticate)?;
+        read_parts(message, |part| Ok::<_, Trouble>(calls.sign_update(self.session(), part)?))?;
+        Ok(calls.sign_final(self.session(), mac)?)
+    }
+
     /// Decrypts into `plain`, at least as long as `cipher`; returns how much was written.
     pub(in super::super) fn open(
         &self,
