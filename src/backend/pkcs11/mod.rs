@@ -8,13 +8,14 @@
 //! | `object`, `make` | finding, judging, making and destroying keys |
 //! | `mechanism`, `road`, `raw` | what an operation is, and the native calls that do it |
 //! | `key` | one private key: the operations of the seam |
+//! | `probe`, `describe` | what the token does, found by doing it, and what it says of itself |
 //! | `fault` | what a code of the module means |
 //!
 //! A process that forks must open its keystores after the fork: a child cannot use the sessions of
 //! its parent, and every call in it answers [`BackendError::Unavailable`].
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use cryptoki::object::AttributeType;
@@ -32,6 +33,7 @@ use super::{
 
 #[cfg(feature = "cli")]
 mod bare;
+mod describe;
 mod fault;
 mod key;
 mod make;
@@ -39,6 +41,7 @@ mod mechanism;
 mod module;
 mod object;
 mod pool;
+mod probe;
 #[allow(unsafe_code, reason = "the calls of the hot path; each block says why it is sound")]
 mod raw;
 mod road;
@@ -52,9 +55,6 @@ use make::Pair;
 use module::lock;
 use object::template::{Usages, Wanted};
 use session::{AdminLease, Connection};
-
-/// The size of the RSA key with which it is found out how the token does RSA.
-const PROBE_RSA_BITS: u32 = 2048;
 
 /// More sessions than any process has use for; guards against a slip of the pen.
 const MAX_SESSIONS: usize = 4096;
@@ -93,9 +93,6 @@ pub struct Pkcs11Config {
     /// RSAES-OAEP with the hash itself. A key that is made for it also allows raw RSA.
     pub host_oaep: bool,
 }
-
-/// What a probe found of each algorithm.
-type Answers = Vec<(KeyAlgorithm, Result<Support, BackendError>)>;
 
 /// A PKCS#11 token, logged in.
 ///
@@ -191,94 +188,6 @@ impl Pkcs11Keystore {
         found.info.locator = locator.clone();
         Ok(Pkcs11Key::new(self.connection.clone(), found, epoch))
     }
-
-    /// Checks a new key: what the token kept of it, and that it does what it is for.
-    fn prove(
-        &self,
-        locator: &Locator,
-        spec: &KeySpec,
-        wanted: &Wanted<'_>,
-        make: impl FnOnce(&AdminLease<'_>) -> Result<Pair, BackendError>,
-    ) -> Result<(Pkcs11Key, Pair), BackendError> {
-        let admin = self.admin()?;
-        let pair = make(&admin)?;
-        let mut found = make::read_back(&admin, &self.connection, wanted, &pair)?;
-        found.info.locator = locator.clone();
-        let key = Pkcs11Key::new(self.connection.clone(), found, self.connection.epoch());
-        // The proof takes a session of its own, and may have to look for the key.
-        drop(admin);
-        let failed = spec.algs.iter().find_map(|alg| match key.support(*alg) {
-            Ok(Support::No { reason }) => Some(BackendError::Unsupported {
-                keystore: self.name().to_owned(),
-                what: alg.name().to_owned(),
-                reason,
-            }),
-            Ok(_) => None,
-            Err(error) => Some(error),
-        });
-        match failed {
-            None => Ok((key, pair)),
-            Some(error) => {
-                if let Err(left) = self.destroy(locator) {
-                    tracing::warn!(keystore = self.name(), %locator, %left, "a key was left over");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes a session key of `shape` and finds out what it does with each of `algs`.
-    fn probe(&self, shape: KeyShape, algs: &[KeyAlgorithm]) -> Result<Answers, BackendError> {
-        let kind = shape.kind();
-        let mut id = [0; 16];
-        random::fill(&mut id);
-        let wanted = Wanted {
-            id: &id,
-            label: "hsm-jose probe",
-            shape,
-            usages: match kind {
-                KeyKind::Rsa => Usages { decrypt: true, sign: true, ..Usages::default() },
-                KeyKind::Curve(_) | KeyKind::Oct { .. } => make::usages(algs),
-            },
-            allowed: Vec::new(),
-            on_token: false,
-        };
-        let made = {
-            let admin = self.admin()?;
-            self.make(&admin, &wanted).and_then(|pair| {
-                let found = make::read_back(&admin, &self.connection, &wanted, &pair)?;
-                Ok((pair, Pkcs11Key::new(self.connection.clone(), found, self.connection.epoch())))
-            })
-        };
-        let (pair, key) = match made {
-            Ok(made) => made,
-            Err(error) if make::is_inability(&error) => {
-                let no = || Support::No { reason: format!("no {shape} key to try: {error}") };
-                return Ok(algs.iter().map(|alg| (*alg, Ok(no()))).collect());
-            }
-            Err(error) => return Err(error),
-        };
-        let supports = algs.iter().map(|alg| (*alg, key.support(*alg))).collect();
-        // Session objects of a module that was reinitialized meanwhile are gone already.
-        if let Ok(admin) = self.admin() {
-            let _ = make::destroy(&admin, &pair);
-        }
-        Ok(supports)
-    }
-
-    /// Returns whether a new key for `algs` is to allow raw RSA too.
-    fn needs_raw_rsa(&self, spec: &KeySpec) -> Result<bool, BackendError> {
-        if !self.connection.config().host_oaep || spec.shape.kind() != KeyKind::Rsa {
-            return Ok(false);
-        }
-        for alg in &spec.algs {
-            let shape = KeyShape::Rsa { bits: PROBE_RSA_BITS };
-            if let Support::HostAssisted { .. } = self.supports(*alg, shape)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl Keystore for Pkcs11Keystore {
@@ -287,64 +196,11 @@ impl Keystore for Pkcs11Keystore {
     }
 
     fn describe(&self) -> Result<DeviceInfo, BackendError> {
-        let token = self.connection.current_token()?;
-        let module = self.connection.module();
-        let version = {
-            let _admin = self.admin()?;
-            let library = module.pkcs11().get_library_info();
-            let library = library.map_or_else(
-                |_| "unknown library".to_owned(),
-                |info| {
-                    let version = info.library_version();
-                    let (major, minor) = (version.major(), version.minor());
-                    format!("{} {major}.{minor}", info.library_description().trim_end())
-                },
-            );
-            format!("{library}, firmware {}.{}", token.firmware.0, token.firmware.1)
-        };
-        Ok(DeviceInfo {
-            kind: "pkcs11",
-            manufacturer: token.manufacturer.clone(),
-            model: token.model.clone(),
-            serial: token.serial.clone(),
-            version,
-            label: token.label.clone(),
-            software: token.is_software(),
-            details: Vec::new(),
-            warnings: self.warnings(&token),
-        })
+        self.told_of_itself()
     }
 
     fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError> {
-        if !alg.fits(shape.kind()) {
-            return Ok(Support::No { reason: format!("{alg} does not fit a key of {shape}") });
-        }
-        // Held while probing: two threads that ask at once would make two keys.
-        let mut known = lock(&self.supports);
-        let known = known.entry(shape).or_default();
-        if let Some(support) = known.get(&alg) {
-            return Ok(support.clone());
-        }
-        if !make::is_in_one_piece(alg, shape.kind()) {
-            let reason = "a token does not split a key into one for HMAC and one for AES-CBC";
-            return Ok(Support::No { reason: reason.to_owned() });
-        }
-        // A symmetric key has the usages of one algorithm, and costs nothing to make.
-        let unknown = match shape.kind() {
-            KeyKind::Oct { .. } => vec![alg],
-            kind => KeyAlgorithm::all()
-                .filter(|alg| alg.fits(kind) && !known.contains_key(alg))
-                .collect(),
-        };
-        let mut asked = None;
-        for (other, answer) in self.probe(shape, &unknown)? {
-            if other == alg {
-                asked = Some(answer.clone());
-            }
-            // A fault is not an answer: the device is asked again the next time.
-            known.extend(answer.ok().map(|support| (other, support)));
-        }
-        asked.unwrap_or_else(|| Ok(Support::No { reason: "not tried".to_owned() }))
+        self.supports_of_shape(alg, shape)
     }
 
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
@@ -510,44 +366,4 @@ impl Pkcs11Keystore {
             on_token: true,
         })
     }
-
-    fn warnings(&self, token: &token::Token) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let spies = std::env::var_os("PKCS11SPY").is_some()
-            || self.connection.module().path().to_string_lossy().contains("pkcs11-spy");
-        if spies {
-            warnings.push("PKCS11SPY: a spy module may log PINs and plaintexts".to_owned());
-        }
-        if std::env::var_os("LD_PRELOAD").is_some() {
-            warnings.push("LD_PRELOAD: another library may stand between us and the module".into());
-        }
-        if is_writable_by_others(self.connection.module().path()) {
-            warnings.push("the module's file can be written by group or others".to_owned());
-        }
-        if token.pin_count_low {
-            warnings.push("CKF_USER_PIN_COUNT_LOW: a wrong PIN has been tried".to_owned());
-        }
-        if token.pin_final_try {
-            warnings.push("CKF_USER_PIN_FINAL_TRY: one attempt before the PIN locks".to_owned());
-        }
-        if token.pin_locked {
-            warnings.push("CKF_USER_PIN_LOCKED: the PIN is locked".to_owned());
-        }
-        let pin = &self.connection.config().pin;
-        if token.protected_path && *pin != PinSource::Protected {
-            warnings.push("the token has a PIN pad: pin = { protected = true } uses it".to_owned());
-        }
-        if !token.login_required && *pin != PinSource::None {
-            warnings.push("the token does not require a login".to_owned());
-        }
-        if token.max_sessions.is_some_and(|max| max < self.connection.config().sessions) {
-            warnings.push("the token allows fewer sessions than the configuration".to_owned());
-        }
-        warnings
-    }
-}
-
-fn is_writable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o022 != 0)
 }
