@@ -16,9 +16,10 @@ use std::fmt::Debug;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::jose::alg::{AesKeyWrap, ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
-use crate::jose::alg::{Hash, Purpose, SignatureAlgorithm};
-use crate::jose::jwk::{PrivateJwk, PublicKey, PublicPoint};
+use crate::jose::alg::{
+    ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement, SignatureAlgorithm,
+};
+use crate::jose::jwk::{PrivateJwk, PublicKey};
 use crate::jose::oct::SecretJwk;
 use crate::primitives::content::Sealed;
 use crate::primitives::secret::is_equal;
@@ -29,10 +30,13 @@ pub(crate) mod agreement;
 pub(crate) mod bare;
 mod cek;
 mod error;
+mod info;
 pub(crate) mod known_answer;
 mod locator;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+mod request;
+mod shape;
 mod symmetric;
 
 pub mod memory;
@@ -41,9 +45,12 @@ pub mod tpm;
 
 pub use cek::HostCek;
 pub use error::BackendError;
+pub use info::{DeviceInfo, KeyInfo};
 #[cfg(feature = "cli")]
 pub(crate) use locator::percent_decode;
 pub use locator::{Locator, LocatorError};
+pub use request::{CekPlacement, CekRequest, ToSign};
+pub use shape::{KeyShape, KeySpec, Support};
 pub(crate) use symmetric::Invocations;
 pub use symmetric::{CheckValue, CheckValueError, MAX_GCM_INVOCATIONS, SecretInfo, WrappedCek};
 
@@ -384,275 +391,6 @@ pub trait Cek: Debug + Send {
     ) -> Result<Plaintext, BackendError>;
 }
 
-/// Where a content encryption key is while it is used.
-///
-/// ```
-/// use hsm_jose::backend::memory::MemoryKeystore;
-/// use hsm_jose::backend::{CekPlacement, CekRequest, KeyShape, KeySpec, Keystore};
-/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
-/// use hsm_jose::jose::jwk::PublicKey;
-/// use hsm_jose::primitives::{concat_kdf, ecdh};
-///
-/// # let keystore = MemoryKeystore::new("test");
-/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
-/// # let shape = KeyShape::Curve(Curve::P256);
-/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
-/// let key = keystore.generate_ephemeral(&spec)?;
-/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
-/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
-/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
-/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
-/// assert_eq!(key.unwrap_cek(&request, enc)?.placement(), CekPlacement::Host);
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CekPlacement {
-    /// In the memory of this process, zeroized after use.
-    Host,
-    /// In the device, which it never leaves.
-    Device,
-}
-
-/// How a CEK is to be recovered: RFC 7518 section 4, seen from the recipient.
-///
-/// ```
-/// use hsm_jose::backend::memory::MemoryKeystore;
-/// use hsm_jose::backend::{CekRequest, KeyShape, KeySpec, Keystore};
-/// use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
-/// use hsm_jose::jose::jwk::PublicKey;
-/// use hsm_jose::primitives::{concat_kdf, ecdh};
-///
-/// # let keystore = MemoryKeystore::new("test");
-/// # let (alg, enc) = (KeyManagement::EcdhEs, ContentEncryption::A256Gcm);
-/// # let shape = KeyShape::Curve(Curve::P256);
-/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
-/// let key = keystore.generate_ephemeral(&spec)?;
-/// let Some(PublicKey::Point(point)) = &key.info().public else { panic!("a key on P-256") };
-/// let (epk, _) = ecdh::agree_ephemeral(point).expect("a good point");
-/// let other_info = concat_kdf::other_info(enc.name(), b"", b"", enc.key_len());
-/// let request = CekRequest::EcdhEs { epk: &epk, other_info: &other_info, wrapped: None };
-/// assert_eq!(request.alg(), KeyManagement::EcdhEs);
-/// assert!(key.unwrap_cek(&request, enc).is_ok());
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum CekRequest<'a> {
-    /// RSAES-OAEP; `hash` is also that of MGF1, the label is empty (section 4.3).
-    RsaOaep {
-        /// The OAEP hash.
-        hash: Hash,
-        /// The JWE Encrypted Key: as long as the modulus.
-        encrypted_key: &'a [u8],
-    },
-    /// ECDH-ES (section 4.6).
-    EcdhEs {
-        /// The sender's ephemeral key, checked to lie on its curve.
-        epk: &'a PublicPoint,
-        /// The `OtherInfo` of the Concat KDF (section 4.6.2), complete.
-        other_info: &'a [u8],
-        /// The key wrap and the JWE Encrypted Key; `None` for direct key agreement.
-        wrapped: Option<(AesKeyWrap, &'a [u8])>,
-    },
-    /// AES key wrap under the shared key (section 4.4).
-    AesKw {
-        /// The key wrap.
-        wrap: AesKeyWrap,
-        /// The JWE Encrypted Key: the CEK and 8 bytes.
-        encrypted_key: &'a [u8],
-    },
-    /// AES in GCM under the shared key (section 4.7).
-    AesGcmKw {
-        /// The length of the shared key, as that of this key wrap.
-        wrap: AesKeyWrap,
-        /// The JWE Encrypted Key: as long as the CEK.
-        encrypted_key: &'a [u8],
-        /// The header parameter `iv`, decoded; 12 bytes in a good token.
-        iv: &'a [u8],
-        /// The header parameter `tag`, decoded; 16 bytes in a good token.
-        tag: &'a [u8],
-    },
-    /// The shared key is the CEK (section 4.5).
-    Dir,
-}
-
-/// What is to be signed.
-///
-/// ```
-/// use hsm_jose::backend::memory::MemoryKeystore;
-/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
-/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
-///
-/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
-/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
-/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
-/// use hsm_jose::backend::ToSign;
-/// use hsm_jose::jose::alg::Hash;
-/// use hsm_jose::primitives::digest::digest;
-///
-/// let key = keystore.generate_ephemeral(&spec)?;
-/// let digest = digest(Hash::Sha256, b"message");
-/// assert_eq!(key.sign(SignatureAlgorithm::Es256, ToSign::Digest(&digest))?.len(), 64);
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum ToSign<'a> {
-    /// The whole message; the backend hashes it with the hash of the algorithm.
-    Message(&'a [u8]),
-    /// The digest, made with the hash of the algorithm; signed as it is. Not for Ed25519 and HMAC.
-    Digest(&'a [u8]),
-}
-
-/// Whether and how a device does an operation.
-///
-/// ```
-/// use hsm_jose::backend::Support;
-///
-/// let support = Support::HostAssisted { mechanism: "CKM_ECDH1_DERIVE", step: "Concat KDF" };
-/// assert!(support.is_available());
-/// assert!(!Support::No { reason: "the token has no RSA".into() }.is_available());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Support {
-    /// All of the private-key operation runs in the device.
-    Hardware {
-        /// The device's mechanism or scheme, by its name in the standard.
-        mechanism: &'static str,
-    },
-    /// The private key stays in the device, a step of its operation runs on the host.
-    HostAssisted {
-        /// The device's mechanism or scheme.
-        mechanism: &'static str,
-        /// What the host does, and what that means.
-        step: &'static str,
-    },
-    /// The device does not do it.
-    No {
-        /// Why, in words for an operator.
-        reason: String,
-    },
-}
-
-/// The kind and size of a key.
-///
-/// ```
-/// use hsm_jose::backend::KeyShape;
-/// use hsm_jose::jose::alg::KeyKind;
-///
-/// let shape = KeyShape::Rsa { bits: 3072 };
-/// assert_eq!((shape.kind(), shape.to_string().as_str()), (KeyKind::Rsa, "RSA-3072"));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum KeyShape {
-    /// RSA with a modulus of this many bits, and the public exponent 65537.
-    Rsa {
-        /// Modulus length in bits.
-        bits: u32,
-    },
-    /// A key on a curve.
-    Curve(crate::jose::alg::Curve),
-    /// A symmetric key.
-    Oct {
-        /// Length in bits, a multiple of 8.
-        bits: u32,
-    },
-}
-
-/// What a new key shall be.
-///
-/// ```
-/// use hsm_jose::backend::memory::MemoryKeystore;
-/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
-/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
-///
-/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
-/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
-/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
-/// assert_eq!(spec.purpose().map(|purpose| purpose == alg.purpose()), Some(true));
-/// assert!(keystore.generate_ephemeral(&KeySpec { algs: vec![], ..spec }).is_err());
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct KeySpec {
-    /// Kind and size.
-    pub shape: KeyShape,
-    /// The algorithms the key is bound to: at least one, all of one purpose.
-    pub algs: Vec<KeyAlgorithm>,
-}
-
-/// What is known of a key in a device.
-///
-/// ```
-/// use hsm_jose::backend::memory::MemoryKeystore;
-/// use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
-/// use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
-///
-/// let keystore = MemoryKeystore::new("test"); // or a PKCS#11 token, or a TPM
-/// let alg = KeyAlgorithm::Sign(SignatureAlgorithm::Es256);
-/// let spec = KeySpec { shape: KeyShape::Curve(Curve::P256), algs: vec![alg] };
-/// let key = keystore.generate_ephemeral(&spec)?;
-/// assert!(key.info().public.is_some() && !key.info().exportable);
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct KeyInfo {
-    /// Where the key is.
-    pub locator: Locator,
-    /// The label the device shows for it, if any.
-    pub label: Option<String>,
-    /// Its public half, where the device tells it; a symmetric key has none.
-    pub public: Option<PublicKey>,
-    /// By what a symmetric key is known; `None` for a private key.
-    pub secret: Option<SecretInfo>,
-    /// Guarantees that the device did not prove: each a short phrase with the attribute's name.
-    pub unproven: Vec<String>,
-    /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
-    pub weak: Vec<String>,
-    /// The attributes that the device tells of it, for `doctor`; empty where they are in the lists
-    /// above.
-    pub attributes: Vec<String>,
-    /// The device says that the key can leave it: extractable, or not sensitive.
-    pub exportable: bool,
-}
-
-/// What a device says of itself.
-///
-/// ```
-/// use hsm_jose::backend::Keystore;
-/// use hsm_jose::backend::memory::MemoryKeystore;
-///
-/// let device = MemoryKeystore::new("test").describe()?;
-/// assert!(device.software, "production refuses it");
-/// # Ok::<(), hsm_jose::backend::BackendError>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct DeviceInfo {
-    /// The kind: `pkcs11`, `tpm` or `memory`.
-    pub kind: &'static str,
-    /// Manufacturer, as the device gives it.
-    pub manufacturer: String,
-    /// Model, as the device gives it.
-    pub model: String,
-    /// Serial number, as the device gives it.
-    pub serial: String,
-    /// Firmware or library version, as the device gives it.
-    pub version: String,
-    /// The token's label, where it has one.
-    pub label: String,
-    /// The device is software: its keys are files that can be copied.
-    pub software: bool,
-    /// What else it says of itself, for `doctor`.
-    pub details: Vec<String>,
-    /// Warnings about the device or the way to it, for an operator.
-    pub warnings: Vec<String>,
-}
-
 /// Checks that a key is of the kind of `public` and does not tell another public half.
 fn check_public(
     keystore: &str,
@@ -671,77 +409,4 @@ fn check_public(
         });
     }
     Ok(())
-}
-
-impl<'a> CekRequest<'a> {
-    /// Returns the JWE `alg` that this request belongs to.
-    pub const fn alg(&self) -> KeyManagement {
-        match self {
-            Self::RsaOaep { hash: Hash::Sha1, .. } => KeyManagement::RsaOaep,
-            Self::RsaOaep { hash: Hash::Sha256, .. } => KeyManagement::RsaOaep256,
-            Self::RsaOaep { hash: Hash::Sha384, .. } => KeyManagement::RsaOaep384,
-            Self::RsaOaep { hash: Hash::Sha512, .. } => KeyManagement::RsaOaep512,
-            Self::EcdhEs { wrapped: None, .. } => KeyManagement::EcdhEs,
-            Self::EcdhEs { wrapped: Some((wrap, _)), .. } => match wrap {
-                AesKeyWrap::A128Kw => KeyManagement::EcdhEsA128Kw,
-                AesKeyWrap::A192Kw => KeyManagement::EcdhEsA192Kw,
-                AesKeyWrap::A256Kw => KeyManagement::EcdhEsA256Kw,
-            },
-            Self::AesKw { wrap, .. } => match wrap {
-                AesKeyWrap::A128Kw => KeyManagement::A128Kw,
-                AesKeyWrap::A192Kw => KeyManagement::A192Kw,
-                AesKeyWrap::A256Kw => KeyManagement::A256Kw,
-            },
-            Self::AesGcmKw { wrap, .. } => match wrap {
-                AesKeyWrap::A128Kw => KeyManagement::A128GcmKw,
-                AesKeyWrap::A192Kw => KeyManagement::A192GcmKw,
-                AesKeyWrap::A256Kw => KeyManagement::A256GcmKw,
-            },
-            Self::Dir => KeyManagement::Dir,
-        }
-    }
-}
-
-impl Support {
-    /// Returns whether the operation can be done at all.
-    pub const fn is_available(&self) -> bool {
-        !matches!(self, Self::No { .. })
-    }
-}
-
-impl KeyShape {
-    /// Returns the shape of a public key.
-    pub fn of(public: &PublicKey) -> Self {
-        match public {
-            PublicKey::Rsa(rsa) => Self::Rsa { bits: rsa.bits() as u32 },
-            PublicKey::Point(point) => Self::Curve(point.curve()),
-        }
-    }
-
-    /// Returns the kind of key.
-    pub const fn kind(self) -> KeyKind {
-        match self {
-            Self::Rsa { .. } => KeyKind::Rsa,
-            Self::Curve(curve) => KeyKind::Curve(curve),
-            Self::Oct { bits } => KeyKind::Oct { bits },
-        }
-    }
-}
-
-impl std::fmt::Display for KeyShape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rsa { bits } => write!(f, "RSA-{bits}"),
-            Self::Curve(curve) => f.write_str(curve.name()),
-            Self::Oct { bits } => write!(f, "oct-{bits}"),
-        }
-    }
-}
-
-impl KeySpec {
-    /// Returns the purpose that all algorithms of the key share, or `None` where they do not.
-    pub fn purpose(&self) -> Option<Purpose> {
-        let purpose = self.algs.first()?.purpose();
-        self.algs.iter().all(|alg| alg.purpose() == purpose).then_some(purpose)
-    }
 }
