@@ -113,8 +113,8 @@ impl Decrypted {
 /// says which came close.
 ///
 /// # Errors
-/// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::DecryptionFailed`], bare, on
-/// any fault of the token; a device fault as [`Error::Backend`] where no key opened it.
+/// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
+/// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a device fault as [`Error::Backend`] where no key opened it.
 pub fn decrypt(token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
     let count = token.recipients().len();
     if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {
@@ -159,6 +159,12 @@ impl Attempt<'_> {
             // same calls; what comes out beside a stray key is thrown away.
             Ok(cek) if !has_stray_key || cek.placement() == CekPlacement::Device => cek,
             Ok(_) | Err(BackendError::Rejected) => Box::new(substitute),
+            // Which enc the key of `dir` is used with is the token's choice, and no fault of the device.
+            Err(BackendError::Unsupported { what, reason, .. })
+                if recipient.alg == KeyManagement::Dir =>
+            {
+                return Err(Error::Policy(format!("{what} cannot be done by the key: {reason}")));
+            }
             Err(error) => return Err(error.into()),
         };
         match cek.decrypt(&token.iv, aad, &token.ciphertext, &token.tag) {

@@ -55,8 +55,8 @@ impl Jws<'_> {
     ///
     /// # Errors
     /// [`Error::SignatureInvalid`]; [`Error::Policy`] for an `alg` that is not a MAC or not for the
-    /// key; [`Error::KeyNotFound`] for another kid; [`Error::Usage`] for several signatures;
-    /// [`Error::Malformed`] for a payload that is detached or not base64url; or a device fault.
+    /// key, and for several signatures; [`Error::KeyNotFound`] for another kid; [`Error::Malformed`]
+    /// for a payload that is detached or not base64url; or a device fault.
     pub fn authenticate(
         self,
         key: &dyn HardwareKey,

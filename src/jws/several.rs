@@ -354,7 +354,7 @@ impl<'a> Jws<'a> {
         match &self.signatures[..] {
             [Ok(only)] => Ok(only),
             [Err(error)] => Err(error.clone()),
-            several => Err(Error::Usage(format!(
+            several => Err(Error::Policy(format!(
                 "the token has {} signatures: a MAC stands alone",
                 several.len()
             ))),

@@ -200,7 +200,7 @@ impl JweRules {
     /// Checks the header of a JWE that is protected as a whole.
     ///
     /// # Errors
-    /// [`Error::Policy`] with the first reason found.
+    /// [`Error::Policy`] with the first reason found; [`Error::Malformed`] for a header without `enc`.
     pub fn check(&self, header: &Header) -> Result<(KeyManagement, ContentEncryption)> {
         self.limits.check(header)?;
         Ok((self.check_alg(header)?, self.check_enc(header)?))
@@ -212,6 +212,10 @@ impl JweRules {
     }
 
     pub(crate) fn check_enc(&self, header: &Header) -> Result<ContentEncryption> {
+        if !header.has("enc") {
+            // RFC 7516 section 4.1.2: it must be present.
+            return Err(Error::Malformed("header: enc is missing".into()));
+        }
         let enc = header.content_encryption().filter(|enc| self.encs.contains(*enc));
         enc.ok_or_else(|| refused_name("enc", header.enc(), &self.encs))
     }
@@ -260,6 +264,7 @@ pub(crate) fn refused_name<T: std::fmt::Display>(
     // Names come from a stranger: shown short, and escaped by the debug form.
     let shown: String = name.chars().take(32).collect();
     let why = match (refused::find(name), KeyAlgorithm::from_name(name)) {
+        _ if what != "alg" => String::new(),
         (Some(refused), _) => format!(" ({})", refused.why),
         (None, Some(alg)) if alg.is_symmetric() => {
             " (symmetric keys work only where `symmetric` of [policy] names their algorithm)".into()

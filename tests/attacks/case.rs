@@ -18,9 +18,15 @@ pub struct Case {
     pub policy: Policy,
     /// The context of `open`.
     pub context: Option<String>,
-    /// The keys of the keyring (`decrypt`) or those whose signatures are believed (`verify`).
+    /// The algs that `[policy] symmetric` names beside those of the profile.
+    #[serde(default)]
+    pub symmetric: Vec<String>,
+    /// The keys of the keyring (`decrypt`, and `verify` with `mac_key`), or those whose signatures
+    /// are believed (`verify`).
     #[serde(default)]
     pub keys: Vec<String>,
+    /// For `verify`: the key of the keyring whose MAC is to be checked, as the program's `--key`.
+    pub mac_key: Option<String>,
     /// Which signatures must verify, as the program's `--require` has it; all, if absent.
     pub require: Option<String>,
     /// The time, in seconds since 1970; the system's clock if absent.
@@ -53,13 +59,13 @@ pub enum Policy {
 #[serde(tag = "outcome", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Expect {
     Refused {
-        codes: Vec<String>,
-        exits: Vec<i32>,
+        code: String,
+        exit: i32,
     },
     /// The control of a family.
     Accepted {
         plaintext: String,
-        exits: Vec<i32>,
+        exit: i32,
     },
 }
 
@@ -153,13 +159,20 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/attacks")
 }
 
+/// Reads the contexts of `open`: those of every case, and those that need symmetric keys.
+pub fn contexts(has_symmetric: bool) -> String {
+    let files = ["contexts.toml", "contexts-symmetric.toml"];
+    let read = |name| std::fs::read_to_string(folder().join(name)).expect("contexts");
+    files.into_iter().take(1 + usize::from(has_symmetric)).map(read).collect()
+}
+
 /// Reads every case, in the order of their names. A file that is no case fails the test.
 pub fn read_all() -> Vec<Case> {
     let mut cases = Vec::new();
     for family in entries(&folder()) {
         let name = name_of(&family);
         if !family.is_dir() {
-            let known = ["README.md", "contexts.toml", "keys.json"];
+            let known = ["README.md", "contexts.toml", "contexts-symmetric.toml", "keys.json"];
             assert!(known.contains(&name.as_str()), "{name}: what is this?");
             continue;
         }

@@ -20,7 +20,8 @@ pub struct Answer {
     pub calls: Vec<String>,
 }
 
-/// A place whose token holds every key that a case or a context decrypts with.
+/// A place whose token holds every key that a case or a context decrypts or authenticates with,
+/// symmetric ones among them.
 pub struct House {
     pub place: Place,
     keys: Keys,
@@ -61,9 +62,12 @@ impl House {
             Policy::Strict => "strict",
             Policy::All => "all",
         };
-        let mut text = self.place.configuration().replace("\"all\"", &format!("{policy:?}"));
+        let named = format!("{policy:?}\nsymmetric = {:?}", case.symmetric);
+        let named = if case.symmetric.is_empty() { format!("{policy:?}") } else { named };
+        let mut text = self.place.configuration().replace("\"all\"", &named);
+        let policy = format!("{policy}-{}", case.symmetric.join("-"));
         if case.operation == Operation::Open {
-            text += &fs::read_to_string(case::folder().join("contexts.toml")).expect("contexts");
+            text += &case::contexts(!case.symmetric.is_empty());
             return self.place.write(&format!("open-{policy}.toml"), text);
         }
         let name = format!("{policy}-{}", case.keys.join("-"));
@@ -84,6 +88,11 @@ impl House {
     /// Runs the operation of `case` on a token, which need not be its own.
     pub fn run(&mut self, case: &Case, token: &[u8]) -> Answer {
         match case.operation {
+            Operation::Verify if case.mac_key.is_some() => {
+                let key = case.mac_key.as_deref().expect("a key");
+                let authenticated = self.engine(case).authenticate(token, key);
+                self.answer(authenticated.map(|it| it.into_inner().as_bytes().to_vec()))
+            }
             Operation::Verify => {
                 let trusted = fs::read(self.trusted(case)).expect("trusted keys");
                 let config = Config::load(self.configuration(case).as_ref()).expect("good");
@@ -142,13 +151,14 @@ impl House {
     }
 }
 
-/// Whether a key is one that is decrypted with, or that somebody tries to decrypt with.
+/// Whether a key is one that is decrypted or authenticated with, or that somebody tries to.
 fn is_held(name: &str, cases: &[Case]) -> bool {
-    let contexts = fs::read_to_string(case::folder().join("contexts.toml")).expect("contexts");
+    let contexts = case::contexts(true);
     contexts
         .lines()
         .any(|line| line.starts_with("decrypt") && line.contains(&format!("\"{name}\"")))
         || cases.iter().any(|case| {
-            case.operation == Operation::Decrypt && case.keys.iter().any(|key| key == name)
+            let has_keyring = case.operation == Operation::Decrypt || case.mac_key.is_some();
+            has_keyring && case.keys.iter().any(|key| key == name)
         })
 }

@@ -98,7 +98,7 @@ def key_wrap():
         ("kilobyte", "1 KiB", bytes(1024)),
     ]:
         family.refused(
-            name, f"ECDH-ES with an encrypted key: {title}", es().compact(ek=stray), f"{REFUSED} malformed", True
+            name, f"ECDH-ES with an encrypted key: {title}", es().compact(ek=stray), REFUSED, True
         )
 
 
@@ -206,7 +206,7 @@ def epk():
         ("x25519", "X25519 to a key of P-256", x25519().members["epk"], kw, "policy"),
         ("p256", "P-256 to a key of X25519", kw().members["epk"], x25519, "policy"),
         ("secp256k1", "secp256k1", good | {"crv": "secp256k1"}, kw, "malformed"),
-        ("ed25519", "Ed25519", {"kty": "OKP", "crv": "Ed25519", "x": jwk("ed25519")["x"]}, x25519, "malformed policy"),
+        ("ed25519", "Ed25519", {"kty": "OKP", "crv": "Ed25519", "x": jwk("ed25519")["x"]}, x25519, "policy"),
         ("x448", "X448", {"kty": "OKP", "crv": "X448", "x": b64(bytes(56))}, x25519, "malformed"),
         ("lower-case", "the curve in lower case", good | {"crv": "p-256"}, kw, "malformed"),
     ]:

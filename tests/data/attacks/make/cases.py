@@ -19,16 +19,17 @@ class Repeat:
 class Family:
     """Cases of one kind, with what they have in common."""
 
-    def __init__(self, name, source, operation, keys=(), policy="all", context=None, at=None, require=None):
+    def __init__(self, name, source, operation, keys=(), policy="all", **other):
         self.name, self.source, self.operation = name, source, operation
-        self.keys, self.policy, self.context = list(keys), policy, context
-        self.at, self.require = at, require
+        self.keys, self.policy = list(keys), policy
+        self.context, self.at, self.require = (other.pop(name, None) for name in ("context", "at", "require"))
+        self.symmetric, self.mac_key = other.pop("symmetric", ()), other.pop("mac_key", None)
+        if other:
+            raise TypeError(f"{name}: {other}")
 
-    def refused(self, name, title, token, codes, reaches_key=False, **other):
-        """An attack: `codes` are the error codes it may be refused with, separated by blanks."""
-        codes = codes.split()
-        exits = sorted({EXITS.get(code, 3) for code in codes})
-        expect = {"outcome": "refused", "codes": codes, "exits": exits}
+    def refused(self, name, title, token, code, reaches_key=False, **other):
+        """An attack, and the one error code that it is refused with."""
+        expect = {"outcome": "refused", "code": code, "exit": EXITS.get(code, 3)}
         self._write(name, title, token, expect, reaches_key, other)
 
     def accepted(self, name, title, token, plaintext, **other):
@@ -36,8 +37,9 @@ class Family:
         if isinstance(plaintext, bytes):
             plaintext = plaintext.decode()
         operation = other.get("operation", self.operation)
-        reaches = operation == "decrypt" or other.pop("encrypted", False)
-        expect = {"outcome": "accepted", "plaintext": plaintext, "exits": [0]}
+        has_mac = other.get("mac_key", self.mac_key) is not None
+        reaches = operation == "decrypt" or has_mac or other.pop("encrypted", False)
+        expect = {"outcome": "accepted", "plaintext": plaintext, "exit": 0}
         self._write(name, title, token, expect, reaches, other)
 
     def _write(self, name, title, token, expect, reaches_key, other):
@@ -49,6 +51,9 @@ class Family:
             "operation": other.pop("operation", self.operation),
             "policy": other.pop("policy", self.policy),
         }
+        symmetric = list(other.pop("symmetric", self.symmetric))
+        if symmetric:
+            case["symmetric"] = symmetric
         context = other.pop("context", self.context)
         if case["operation"] == "open":
             case["context"] = context
@@ -56,6 +61,9 @@ class Family:
                 case["at"] = self.at
         else:
             case["keys"] = list(other.pop("keys", self.keys))
+            mac_key = other.pop("mac_key", self.mac_key)
+            if mac_key is not None:
+                case["mac_key"] = mac_key
             require = other.pop("require", self.require)
             if require is not None:
                 case["require"] = require

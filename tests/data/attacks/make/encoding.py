@@ -166,7 +166,7 @@ def forms():
     family = Family("encrypt-sign-confusion", source, "decrypt", ["p256-kw", "rsa-oaep"])
     family.accepted("control", "a JWE", sealed_token, PLAINTEXT)
     family.refused("jws", "a JWS", token, "malformed")
-    family.refused("jws-five", "a JWS with two empty parts", f"{token}..", "policy malformed")
+    family.refused("jws-five", "a JWS with two empty parts", f"{token}..", "policy")
     for alg in ["ES256", "RS256", "HS256", "EdDSA", "none"]:
         family.refused(f"alg-{alg.lower()}", f"a JWE whose alg is {alg}", str(kw(header={"alg": alg})), "policy")
     family.refused(

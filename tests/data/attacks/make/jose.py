@@ -328,7 +328,9 @@ class Jwe:
     def __init__(self, key, alg, enc="A256GCM", plaintext=b"content", header=None, kid=True, **given):
         self.key, self.alg, self.enc, self.plaintext = key, alg, enc, plaintext
         self.label = given.pop("label", f"{key} {alg} {enc} {plaintext!r}")
-        self.cek = given.pop("cek", None) or drawn("cek " + self.label, ENC_KEYS.get(enc, 32))
+        shared = unb64(jwk(key)["k"]) if jwk(key)["kty"] == "oct" else None
+        self.cek = given.pop("cek", None) or (shared if alg == "dir" else None)
+        self.cek = self.cek or drawn("cek " + self.label, ENC_KEYS.get(enc, 32))
         self.members = {"alg": alg, "enc": enc}
         if kid:
             self.members["kid"] = jwk(key)["kid"]
@@ -353,6 +355,13 @@ class Jwe:
         elif alg.startswith("RSA-OAEP") and self.ek is None:
             hash_name = "sha1" if alg == "RSA-OAEP" else "sha" + alg[9:]
             self.ek = oaep(key, self.cek, hash_name, seed="seed " + self.label, **given.pop("oaep", {}))
+        elif alg.endswith("GCMKW") and shared and self.ek is None:
+            key_iv = given.pop("key_iv", None) or drawn("key iv " + self.label, 12)
+            self.ek, tag = gcm(given.pop("kek", shared), key_iv, b"", self.cek)
+            self.members |= {"iv": b64(key_iv), "tag": b64(tag)}
+        elif shared and self.ek is None:
+            wrap, kek = given.pop("wrap", keywrap.aes_key_wrap), given.pop("kek", shared)
+            self.ek = b"" if alg == "dir" else wrap(kek, self.cek)
         if given:
             raise TypeError(given)
         self.protected = b64(self._header(header))

@@ -105,7 +105,7 @@ def jwe_cases():
             {"protected": {"crit": ["x"]}, "unprotected": {"x": 1}},
         ),
     ]:
-        family.refused(name, title, flattened(more=more), "malformed policy")
+        family.refused(name, title, flattened(more=more), "malformed")
 
     family = decrypt("json-jwe-strict-unprotected", ["RFC 8725 section 3.1", "RFC 7516 section 7.2.1"], policy="strict")
     for name, title, place in [
@@ -120,12 +120,12 @@ def jwe_cases():
         ),
         ("all-header", "nothing protected, all in header", dict.fromkeys(["alg", "enc", "kid", "epk"], "header")),
     ]:
-        family.refused(name, f"{title}, under strict", flattened(place=place), "malformed policy")
+        family.refused(name, f"{title}, under strict", flattened(place=place), "policy")
     family.refused(
         "crit",
         "crit in unprotected, under strict",
         flattened(more={"unprotected": {"crit": ["x"]}}),
-        "malformed policy",
+        "malformed",
     )
 
     family = decrypt("json-jwe-recipients", ["RFC 7516 section 7.2.1", "CWE-400"])
@@ -168,13 +168,13 @@ def jwe_cases():
         "dir",
         "dir with two recipients",
         general(lambda own: [{"header": {"alg": "dir"}}] * 2, place={"alg": "header"}),
-        "malformed policy",
+        "malformed",
     )
     family.refused(
         "dir-and-wrap",
         "dir beside ECDH-ES+A256KW",
         general(lambda own: [{"header": {"alg": "dir"}}, own], place={"alg": "header"}),
-        "malformed policy",
+        "malformed",
     )
 
     family = decrypt("json-jwe-form", "RFC 7516 sections 7.2.1 and 7.2.2")
@@ -248,16 +248,16 @@ def jwe_cases():
     family = decrypt("json-jwe-protected", "RFC 7516 section 4")
     inside = lambda data: one | {"protected": b64(data)}
     header = text(Jwe("p256-kw", KW).members)
-    for name, title, token in [
-        ("array", "the protected header is an array", inside("[]")),
-        ("empty-text", "the protected header is an empty text", one | {"protected": ""}),
-        ("duplicate", "alg twice in the protected header", inside(header[:-1] + f',"alg":"{KW}"}}')),
-        ("none", "no header at all", without(one, "protected")),
-        ("no-alg", "no alg in any part", inside('{"enc":"A256GCM"}')),
-        ("no-enc", "no enc in any part", inside(f'{{"alg":"{KW}"}}')),
-        ("unprotected-json", "alg none, unprotected beside a protected alg", one | {"unprotected": {"alg": "none"}}),
+    for name, title, token, code in [
+        ("array", "the protected header is an array", inside("[]"), "malformed"),
+        ("empty-text", "the protected header is an empty text", one | {"protected": ""}, "malformed"),
+        ("duplicate", "alg twice in the protected header", inside(header[:-1] + f',"alg":"{KW}"}}'), "malformed"),
+        ("none", "no header at all", without(one, "protected"), "malformed"),
+        ("no-alg", "no alg in any part", inside('{"enc":"A256GCM"}'), "malformed"),
+        ("no-enc", "no enc in any part", inside(f'{{"alg":"{KW}"}}'), "malformed"),
+        ("unprotected-json", "alg none, unprotected beside a protected alg", one | {"unprotected": {"alg": "none"}}, "malformed"),
     ]:
-        family.refused(name, title, token, "malformed policy")
+        family.refused(name, title, token, code)
 
 
 def jws_cases():
@@ -299,36 +299,38 @@ def jws_cases():
         ("crit-names-header", "a protected crit that names a member of header", {"crit": ["x"]}, {"x": 1}),
         ("crit-b64-header", "a protected crit that names b64, which is in header", {"crit": ["b64"]}, {"b64": False}),
     ]:
-        family.refused(name, title, jws(protected | more, header), "malformed policy")
+        family.refused(name, title, jws(protected | more, header), "malformed")
     family = verify("json-jws-strict-unprotected", ["RFC 8725 section 3.1", "RFC 7515 section 7.2.1"], policy="strict")
-    family.refused("alg", "alg in header, under strict", jws({"kid": "es256"}, {"alg": "ES256"}), "malformed policy")
-    family.refused("all", "nothing protected, under strict", jws({}, protected), "malformed policy")
+    family.refused("alg", "alg in header, under strict", jws({"kid": "es256"}, {"alg": "ES256"}), "policy")
+    family.refused("all", "nothing protected, under strict", jws({}, protected), "policy")
     family.refused(
         "general",
         "nothing protected, in the general form, under strict",
         signatures(jws({}, protected)),
-        "malformed policy",
+        "policy",
     )
-    family.refused("jwk", "a jwk in header, under strict", jws(header={"jwk": jwk("stranger")}), "malformed policy")
+    family.refused("jwk", "a jwk in header, under strict", jws(header={"jwk": jwk("stranger")}), "policy")
     family = verify("json-jws-none", ["RFC 8725 section 3.2", "RFC 7515 appendix A.5"])
     none = {"payload": own["payload"], "signature": ""}
-    for name, title, token in [
-        ("header", "alg none in header, no signature", none | {"header": {"alg": "none"}}),
-        ("protected", "alg none in protected, no signature", none | {"protected": b64('{"alg":"none"}')}),
+    for name, title, token, code in [
+        ("header", "alg none in header, no signature", none | {"header": {"alg": "none"}}, "policy"),
+        ("protected", "alg none in protected, no signature", none | {"protected": b64('{"alg":"none"}')}, "policy"),
         (
             "general",
             "alg none in the general form",
             {"payload": own["payload"], "signatures": [{"protected": b64('{"alg":"none"}'), "signature": ""}]},
+            "policy",
         ),
-        ("no-alg", "no header and no signature", none),
-        ("no-alg-general", "an empty signature object", {"payload": own["payload"], "signatures": [{}]}),
+        ("no-alg", "no header and no signature", none, "malformed"),
+        ("no-alg-general", "an empty signature object", {"payload": own["payload"], "signatures": [{}]}, "malformed"),
         (
             "good-signature",
             "alg none in header, and the signature of another",
             none | {"header": {"alg": "none"}, "signature": own["signature"]},
+            "policy",
         ),
     ]:
-        family.refused(name, title, token, "malformed policy")
+        family.refused(name, title, token, code)
     family = verify("json-jws-duplicates", ["RFC 7515 section 4", "RFC 7493 section 2.3"])
     for name in ["payload", "signature", "protected"]:
         family.refused(name, f"{name} twice", line[:-1] + f',"{name}":"{own[name]}"}}', "malformed")
@@ -374,19 +376,19 @@ def jws_cases():
         "not-critical",
         "b64 false, and crit does not say so",
         raw(protected | {"b64": False}, "payload"),
-        "malformed policy",
+        "malformed",
     )
     family.refused(
         "text",
         "b64 is the text false",
         raw(protected | {"b64": "false", "crit": ["b64"]}, "payload"),
-        "malformed policy",
+        "malformed",
     )
     family.refused(
         "differs",
         "two signatures of which one has b64 false",
         signatures(own, raw(protected | {"b64": False, "crit": ["b64"]}, own["payload"])),
-        "malformed policy",
+        "malformed",
     )
     family.refused(
         "payload-not-base64url",

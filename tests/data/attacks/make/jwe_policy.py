@@ -29,8 +29,8 @@ def policy():
         ("xc20p", "XC20P, which nobody registered", "XC20P"),
         ("cyrillic", "with a Cyrillic A", "\u0410256GCM"),
     ]:
-        family.refused(name, f"enc {title}", str(kw(header={"enc": enc})), "policy malformed")
-    family.refused("absent", "no enc", str(kw(header={"enc": None})), "policy malformed")
+        family.refused(name, f"enc {title}", str(kw(header={"enc": enc})), "policy")
+    family.refused("absent", "no enc", str(kw(header={"enc": None})), "malformed")
 
     family = Family("jwe-alg-spelling", "RFC 7516 section 4.1.1", "decrypt", ["p256-kw"])
     family.accepted("control", KW, str(kw()), PLAINTEXT)
@@ -44,7 +44,7 @@ def policy():
         ("unicode-plus", "with a full-width plus", "ECDH-ES\uff0bA256KW"),
         ("1pu", "ECDH-1PU+A256KW, which nobody registered", "ECDH-1PU+A256KW"),
     ]:
-        family.refused(name, f"alg {title}", str(kw(header={"alg": alg})), "policy malformed")
+        family.refused(name, f"alg {title}", str(kw(header={"alg": alg})), "policy")
 
     family = Family(
         "jwe-key-bound-to-alg",
@@ -93,8 +93,8 @@ def policy():
         ("lower-case", "def", "def", deflate(b"x")),
         ("truncated", "DEF, cut", "DEF", deflate(b"x" * 100)[:-2]),
     ]:
-        family.refused(name, title, str(kw(plaintext=plaintext, header={"zip": zip_})), "policy malformed")
-    family.refused("number", "a number for zip", str(kw(header={"zip": 1})), "malformed policy")
+        family.refused(name, title, str(kw(plaintext=plaintext, header={"zip": zip_})), "policy")
+    family.refused("number", "a number for zip", str(kw(header={"zip": 1})), "malformed")
 
     source = ["RFC 7518 section 4.8.1.2", "Tervoort 2023, Three New Attacks Against JSON Web Tokens", "CVE-2023-51775"]
     family = Family("pbes2", source, "decrypt", ["p256-kw"])
@@ -109,9 +109,9 @@ def policy():
         ("fraction", "a count of 1.5", 1.5),
     ]:
         header = {"alg": "PBES2-HS256+A128KW", "p2s": b64(drawn("p2s", 8)), "p2c": p2c}
-        family.refused(name, title, str(kw(header=header)), "policy malformed")
+        family.refused(name, title, str(kw(header=header)), "policy")
     family.refused(
-        "no-count", "no count", str(kw(header={"alg": "PBES2-HS512+A256KW", "p2s": "AAAAAAAAAAA"})), "policy malformed"
+        "no-count", "no count", str(kw(header={"alg": "PBES2-HS512+A256KW", "p2s": "AAAAAAAAAAA"})), "policy"
     )
 
     keys = ["es256", "p256-kw"]
@@ -137,7 +137,7 @@ def policy():
     family.refused(
         "other-of-ours", "to one of our keys with the kid of another", str(kw(header={"kid": "p256-es"})), "policy"
     )
-    family.refused("empty-kid", "an empty kid", str(kw(header={"kid": ""})), "key_not_found malformed")
+    family.refused("empty-kid", "an empty kid", str(kw(header={"kid": ""})), "key_not_found")
     family.refused("upper-case", "our kid in upper case", str(kw(header={"kid": "P256-KW"})), "key_not_found")
 
     family = Family(
@@ -155,7 +155,7 @@ def policy():
         ("x5u", "an x5u", {"x5u": "file:///etc/passwd"}),
         ("x5c", "an x5c", {"x5c": ["AAAA"]}),
     ]:
-        family.refused(name, title, str(kw(header=header)), "policy malformed")
+        family.refused(name, title, str(kw(header=header)), "policy")
 
 
 def all_cases():
