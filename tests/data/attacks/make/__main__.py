@@ -18,6 +18,7 @@ import jwe_policy
 import nested
 import rsa_keys
 import rsa_signatures
+import shared_keys
 import signatures
 import symmetric
 import texts
@@ -36,6 +37,7 @@ for module in (
     encoding,
     headers,
     symmetric,
+    shared_keys,
     json_forms,
     json_keys,
     json_signatures,

@@ -97,9 +97,7 @@ def key_wrap():
         ("cek", "the key itself", es().cek),
         ("kilobyte", "1 KiB", bytes(1024)),
     ]:
-        family.refused(
-            name, f"ECDH-ES with an encrypted key: {title}", es().compact(ek=stray), REFUSED, True
-        )
+        family.refused(name, f"ECDH-ES with an encrypted key: {title}", es().compact(ek=stray), REFUSED, True)
 
 
 def wrapped(key, cek, iv):

@@ -146,9 +146,7 @@ def edwards():
     identity = b"\1" + bytes(31)
     for key in ["ed25519-identity", "ed25519-order-2", "ed25519-order-4", "ed25519-not-reduced"]:
         forged = token("EdDSA", key, lambda m: identity + bytes(32))
-        family.refused(
-            key, f"R the identity and s = 0 under the key {key}", forged, "policy", keys=[key]
-        )
+        family.refused(key, f"R the identity and s = 0 under the key {key}", forged, "policy", keys=[key])
     for name, title, r in [
         ("r-identity", "R the identity", identity),
         ("r-order-4", "R of order 4", bytes(32)),

@@ -255,7 +255,12 @@ def jwe_cases():
         ("none", "no header at all", without(one, "protected"), "malformed"),
         ("no-alg", "no alg in any part", inside('{"enc":"A256GCM"}'), "malformed"),
         ("no-enc", "no enc in any part", inside(f'{{"alg":"{KW}"}}'), "malformed"),
-        ("unprotected-json", "alg none, unprotected beside a protected alg", one | {"unprotected": {"alg": "none"}}, "malformed"),
+        (
+            "unprotected-json",
+            "alg none, unprotected beside a protected alg",
+            one | {"unprotected": {"alg": "none"}},
+            "malformed",
+        ),
     ]:
         family.refused(name, title, token, code)
 

@@ -226,9 +226,7 @@ def keys():
         "protected-added", "a protected header is added", open_token | {"protected": b64('{"typ":"x"}')}, REFUSED, True
     )
     family.refused("zip", "zip is added", open_token | {"unprotected": shared | {"zip": "DEF"}}, "malformed")
-    family.refused(
-        "crit", "crit is added", open_token | {"unprotected": shared | {"crit": ["x"], "x": 1}}, "malformed"
-    )
+    family.refused("crit", "crit is added", open_token | {"unprotected": shared | {"crit": ["x"], "x": 1}}, "malformed")
     family.refused("strict", "the same under strict", open_token, "policy", policy="strict")
 
 

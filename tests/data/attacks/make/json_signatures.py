@@ -71,9 +71,7 @@ def rules():
             "signature_invalid",
         ),
     ]:
-        family.refused(
-            name, f"any must verify: {title}", signatures(*tokens), code
-        )
+        family.refused(name, f"any must verify: {title}", signatures(*tokens), code)
 
     family = verify("json-jws-issuers", SOURCE, both, signatures(first, second), f"all-of:{ISSUER},{OTHER}")
     family.accepted(

@@ -73,7 +73,12 @@ def nesting():
             "policy",
         ),
         ("stranger", "signed by nobody we trust", signed(key="stranger"), "key_not_found"),
-        ("stranger-as-issuer", "signed by a stranger with the issuer's kid", signed(key="stranger", kid="issuer"), "signature_invalid"),
+        (
+            "stranger-as-issuer",
+            "signed by a stranger with the issuer's kid",
+            signed(key="stranger", kid="issuer"),
+            "signature_invalid",
+        ),
         (
             "own-jwk",
             "signed by the key that its header brings",
