@@ -99,9 +99,9 @@ fn every_case_ends_as_its_file_says() {
 /// The calls of a token that opens and of one that does not, by what is done with which key.
 struct References(BTreeMap<Way, (Vec<String>, Vec<String>)>);
 
-/// Where a token goes: under this policy with these symmetric algs, to these keys, to this context or
-/// key for MACs, by these algs.
-type Way = (Operation, Policy, [Vec<String>; 2], Option<String>, Vec<String>);
+/// Where a token goes: under this policy, to these keys, to this context or key for MACs, by these
+/// algs.
+type Way = (Operation, Policy, Vec<String>, Option<String>, Vec<String>);
 
 impl References {
     /// Takes the controls that reach a key, each as it is and with its tag changed.
@@ -126,9 +126,8 @@ impl References {
 }
 
 fn way(case: &Case, token: &[u8]) -> Way {
-    let named = [case.symmetric.clone(), case.keys.clone()];
     let whom = case.context.clone().or_else(|| case.mac_key.clone());
-    (case.operation, case.policy, named, whom, algs(case, token))
+    (case.operation, case.policy, case.keys.clone(), whom, algs(case, token))
 }
 
 /// What a token that reaches a key ends with if that key does not vouch for it.
@@ -139,17 +138,20 @@ fn of_a_failure(case: &Case) -> &'static str {
     }
 }
 
-/// The algs by which our keys are used, in the order of the recipients.
+/// The algs by which our keys are used, in the order of the recipients or signatures.
 fn algs(case: &Case, token: &[u8]) -> Vec<String> {
     let json: Value = serde_json::from_slice(token).unwrap_or_default();
     let compact = || token.split(|byte| *byte == b'.').next().unwrap_or_default().to_vec();
     let protected = json["protected"].as_str().map(|text| text.as_bytes().to_vec());
     let protected = base64url::decode(&protected.unwrap_or_else(compact)).unwrap_or_default();
     let protected: Value = serde_json::from_slice(&protected).unwrap_or_default();
-    let recipients = json["recipients"].as_array().cloned();
-    let recipients = recipients.unwrap_or_else(|| vec![json.clone()]);
+    let several = json["recipients"].as_array().or(json["signatures"].as_array());
+    let recipients = several.cloned().unwrap_or_else(|| vec![json.clone()]);
     let of_recipient = |recipient: &Value| {
-        let parts = [&protected, &json["unprotected"], &recipient["header"]];
+        let own = recipient["protected"].as_str().unwrap_or_default();
+        let own = base64url::decode(own.as_bytes()).unwrap_or_default();
+        let own: Value = serde_json::from_slice(&own).unwrap_or_default();
+        let parts = [&protected, &json["unprotected"], &recipient["header"], &own];
         let member = |name: &str| parts.iter().find_map(|part| part[name].as_str());
         let is_ours = match (member("kid"), case.operation) {
             (Some(kid), Operation::Decrypt) => case.keys.iter().any(|key| key == kid),
@@ -167,8 +169,10 @@ fn with_another_tag(token: &[u8]) -> Option<Vec<u8>> {
         Some(base64url::encode(&tag))
     };
     if let Ok(mut json) = serde_json::from_slice::<Value>(token) {
-        let name = if json.get("tag").is_some() { "tag" } else { "signature" };
-        json[name] = another(json[name].as_str()?)?.into();
+        let places = ["/tag", "/signature", "/signatures/0/signature"];
+        let place = places.into_iter().find(|place| json.pointer(place).is_some())?;
+        let tag = json.pointer_mut(place)?;
+        *tag = another(tag.as_str()?)?.into();
         return Some(json.to_string().into_bytes());
     }
     let (front, tag) = std::str::from_utf8(token).ok()?.rsplit_once('.')?;

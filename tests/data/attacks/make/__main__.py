@@ -15,10 +15,12 @@ import json_forms
 import json_keys
 import json_signatures
 import jwe_policy
+import macs
 import nested
 import rsa_keys
 import rsa_signatures
 import shared_keys
+import shared_policy
 import signatures
 import symmetric
 import texts
@@ -38,6 +40,8 @@ for module in (
     headers,
     symmetric,
     shared_keys,
+    macs,
+    shared_policy,
     json_forms,
     json_keys,
     json_signatures,

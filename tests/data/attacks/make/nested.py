@@ -16,6 +16,7 @@ TYP = {
     "short_lived": "short+jwt",
     "vp_response": "vp+jwt",
     "vci_response": "vci+jwt",
+    "shared_response": "shared+jwt",
 }
 
 
@@ -42,9 +43,17 @@ def unsigned(typ, payload=None, **header):
     return sealed(payload, "p256-es", "ECDH-ES", header={"typ": typ} | header)
 
 
+def shared(payload=None, key="a256kw", alg=None, **given):
+    """A token under a symmetric key, for the context that takes them."""
+    given["header"] = {"typ": TYP["shared_response"]} | given.get("header", {})
+    return sealed(text({"aud": US}) if payload is None else payload, key, alg or jwk(key)["alg"], **given)
+
+
 def token_of(context):
     """A token that the context takes, and what it gives."""
     typ = TYP[context]
+    if context == "shared_response":
+        return shared(), text({"aud": US})
     if context in ("vp_response", "vci_response"):
         return unsigned(typ), text({"aud": US, "vp_token": "x"})
     if context in ("id_token", "request_object"):
@@ -220,7 +229,12 @@ def types():
     it.refused("array", "an array", unsigned("vp+jwt", "[]"), "malformed", True)
 
     it = Family(
-        "cross-context", ["RFC 8725 section 3.12", "RFC 8725 section 2.8"], "open", policy="strict", context="id_token"
+        "cross-context",
+        ["RFC 8725 section 3.12", "RFC 8725 section 2.8"],
+        "open",
+        policy="strict",
+        context="id_token",
+        symmetric=["A256KW"],
     )
     for context in TYP:
         if context == "short_lived":
@@ -232,7 +246,7 @@ def types():
             token,
             gives,
             context=context,
-            encrypted=context.startswith(("id", "req", "v")),
+            encrypted=context.startswith(("id", "req", "v", "shared")),
         )
     for here, there in [
         ("id_token", "request_object"),

@@ -162,7 +162,7 @@ def gcm_key_wrap():
             f"bytes-{size}", f"an iv of {size} bytes, and a tag that is right for it", str(token), REFUSED, True
         )
 
-    source = ["RFC 7518 section 4.7.1.2", "NIST SP 800-38D appendix C"]
+    source = ["RFC 7518 section 4.7.1.2", "NIST SP 800-38D appendix C", "CVE-2025-54887"]
     family = decrypt("gcmkw-tag", source, "a256gcmkw", "a tag of 16 bytes", gcmkw())
     tag = unb64(gcmkw().members["tag"])
     family.refused("absent", "no tag", str(gcmkw(header={"tag": None})), "malformed")
@@ -315,7 +315,7 @@ def direct_encryption():
 
     content(
         "dir-content",
-        ["RFC 7516 section 5.2", "RFC 7518 section 5.3", "CVE-2017-18239"],
+        ["RFC 7516 section 5.2", "RFC 7518 section 5.3", "CVE-2025-54887"],
         "dir",
         direct(),
         direct(label="another token"),
