@@ -4,6 +4,7 @@ use hsm_jose::jose::alg::KeyKind;
 use hsm_jose::jose::serialization::Serialization;
 use hsm_jose::jwe::JweBuilder;
 use hsm_jose::jws::{Jws, JwsForm, Signer};
+use hsm_jose::policy::CriticalExtensions;
 
 use super::*;
 
@@ -211,6 +212,39 @@ proptest! {
         let (key, payload) = (key(KeyAlgorithm::Sign(alg), shape), content(len, seed));
         let token = authenticated_by(&*key, alg, serialization, &payload);
         prop_assert!(authenticate(&*key, token.as_bytes()).unwrap() == payload);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(48))]
+
+    /// RFC 7515 appendix F and RFC 7797: made and verified in memory and by a reader, each as the
+    /// other.
+    #[test]
+    fn a_mac_of_what_is_detached_is_of_its_payload_and_no_other(
+        (alg, shape) in select(authenticating()),
+        serialization in select(&SERIALIZATIONS[..]),
+        unencoded: bool,
+        len in prop_oneof![1..5000usize, 65_000..67_000usize],
+        at: prop::sample::Index,
+        bit in 0..8u8,
+    ) {
+        let (key, mut payload) = (key(KeyAlgorithm::Sign(alg), shape), content(len, bit));
+        let parameters = JwsParameters { alg, kid: Some("key"), typ: None, cty: None };
+        let signers = [Signer::new(&*key, &parameters)];
+        let form = JwsForm { serialization, detached: true, unencoded };
+        let token = jws::sign_as(&signers, form, &payload).unwrap();
+        prop_assert_eq!(&jws::sign_reader(&signers, form, &payload[..]).unwrap(), &token);
+        let policy = policy().extended(CriticalExtensions::default(), Some(true));
+        let parsed = || Jws::parse(token.as_bytes(), &policy.jws).unwrap();
+        let verify = |payload: &[u8]| {
+            let whole = parsed().authenticate_detached(payload, &*key, Some("key"));
+            let read = parsed().authenticate_reader(payload, &*key, Some("key"));
+            [whole, read].map(|it| it.map(drop).map_err(|error| error.code()))
+        };
+        prop_assert_eq!(verify(&payload), [Ok(()), Ok(())]);
+        payload[at.index(len)] ^= 1 << bit;
+        prop_assert_eq!(verify(&payload), [Err("signature_invalid"); 2]);
     }
 }
 
