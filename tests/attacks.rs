@@ -118,6 +118,9 @@ impl References {
             assert_eq!(code, Some(of_a_failure(case)), "{}", case.file);
             assert!(opened.outcome.is_ok(), "{}: {:?}", case.file, opened.outcome.err());
             let calls = (opened.calls, failed.calls);
+            if case.operation == Operation::Verify {
+                assert_eq!(calls.0, calls.1, "{}: a MAC is computed, right or wrong", case.file);
+            }
             let first = references.entry(way(case, &token)).or_insert_with(|| calls.clone());
             assert_eq!(first.1, calls.1, "{}: one way to fail", case.file);
         }

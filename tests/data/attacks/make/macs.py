@@ -295,6 +295,27 @@ def headers():
     ]:
         family.refused(name, f"a MAC in JSON: {title}", made, code, reaches)
 
+    def raw(payload, encoded=False):
+        protected = {"alg": "HS256", "kid": "hs256"} | ({} if encoded else {"b64": False, "crit": ["b64"]})
+        first = b64(text(protected))
+        made = mac(secret("hs256"))(f"{first}.{payload}".encode())
+        return {"payload": payload, "protected": first, "signature": b64(made)}
+
+    unencoded, encoded = raw("payload"), raw(b64("payload"), encoded=True)
+    family = verify("mac-unencoded", ["RFC 7797 sections 3 and 5", "RFC 7797 section 8"], policy="all")
+    family.accepted("control-json", "a MAC of a payload that is not encoded", unencoded, PAYLOAD)
+    for name, title, made, code in [
+        ("other", "another payload", unencoded | {"payload": "Payload"}, REFUSED),
+        ("encoded", "the payload in base64url", unencoded | {"payload": b64("payload")}, REFUSED),
+        ("made-encoded", "b64 taken out of the header", encoded | {"signature": unencoded["signature"]}, REFUSED),
+        ("made-unencoded", "b64 put into the header", unencoded | {"signature": encoded["signature"]}, REFUSED),
+        ("dot", "the dot moved into the payload", unencoded | {"payload": ".payload"}, REFUSED),
+        ("b64-unprotected", "b64 in header", encoded | {"header": {"b64": False}}, "malformed"),
+        ("strict", "the same under strict", unencoded, "policy"),
+    ]:
+        policy = "strict" if name == "strict" else "all"
+        family.refused(name, f"a MAC of a bare payload: {title}", made, code, code == REFUSED, policy=policy)
+
     family = verify("mac-form", ["RFC 7515 section 7.1", "RFC 7515 section 5.2", "RFC 4648 section 3.5"])
     header, payload, signature = token().split(".")
     for name, title, made in [

@@ -2,7 +2,7 @@
 
 from cases import Family
 from jose import Jwe, b64, drawn, gcm, jwk, jws, mac, text, unb64
-from json_forms import without
+from json_forms import flattened, without
 from json_keys import recipients
 from macs import secret
 from macs import token as authenticated
@@ -210,6 +210,55 @@ def several():
         family.refused(name, title, token, code, code == REFUSED)
 
 
+def direct_in_json():
+    """Under strict: `alg` and `kid` of the only recipient are protected."""
+    own = flattened("dir", "dir", aad=b"authenticated")
+    source = ["RFC 7516 section 7.2", "RFC 7518 section 4.5", "RFC 7516 section 5.2 step 10"]
+    family = Family("json-jwe-dir", source, "decrypt", ["dir"], policy="strict", symmetric=["dir"])
+    family.accepted("control", "dir in a flattened JWE", own, PLAINTEXT)
+    family.accepted("control-general", "dir to one recipient, in the general form", general_of(own), PLAINTEXT)
+    for name, title, token, code in [
+        ("key", "an encrypted key", own | {"encrypted_key": b64(drawn("ek", 40))}, REFUSED),
+        ("key-empty", "an encrypted key that is empty, and there", own | {"encrypted_key": ""}, "malformed"),
+        ("key-general", "an encrypted key in the general form", general_of(own, encrypted_key="AA"), REFUSED),
+        ("aad", "another aad", own | {"aad": b64("another")}, REFUSED),
+        ("aad-removed", "aad is removed", without(own, "aad"), REFUSED),
+        ("no-tag", "no tag", without(own, "tag"), REFUSED),
+        ("no-iv", "no iv", without(own, "iv"), REFUSED),
+        ("two", "two recipients", own_twice(own), "malformed"),
+    ]:
+        family.refused(name, f"dir in JSON: {title}", token, code, code == REFUSED)
+
+
+def general_of(token, **recipient):
+    return without(token, "encrypted_key") | {"recipients": [recipient]}
+
+
+def own_twice(token):
+    return token | {"recipients": [{}, {}]}
+
+
+def enc_changed():
+    source = ["RFC 7516 section 5.1 step 14", "RFC 7518 section 5.1"]
+    keys = ["a128kw", "a256gcmkw"]
+    family = Family("shared-enc-changed", source, "decrypt", keys, symmetric=["A128KW", "A256GCMKW"])
+    family.accepted("control", "A128CBC-HS256 under A128KW", str(kw(enc="A128CBC-HS256")), PLAINTEXT)
+    family.accepted("control-gcmkw", "A128CBC-HS256 under A256GCMKW", str(gcmkw(enc="A128CBC-HS256")), PLAINTEXT)
+    for name, make in [("kw", kw), ("gcmkw", gcmkw)]:
+        for enc, called in [
+            ("A256GCM", "A128CBC-HS256"),
+            ("A128CBC-HS256", "A256GCM"),
+            ("A256GCM", "A128GCM"),
+            ("A256CBC-HS512", "A256GCM"),
+        ]:
+            token = make(enc=enc)
+            protected = b64(text(token.members | {"enc": called}))
+            case = f"{name}-{enc}-{called}".lower()
+            family.refused(
+                case, f"{token.alg}: {enc} called {called}", token.compact(protected=protected), REFUSED, True
+            )
+
+
 def contexts():
     source = ["RFC 8725 section 3.1", "RFC 8725 section 3.12", "RFC 8725 section 2.1"]
     given = {"policy": "strict", "symmetric": ["A256KW", "HS256"]}
@@ -292,4 +341,6 @@ def all_cases():
     not_named()
     other_purposes()
     several()
+    direct_in_json()
+    enc_changed()
     contexts()
