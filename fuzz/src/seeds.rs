@@ -26,6 +26,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "jwk" => public_keys(),
         "private_jwk" => private_keys(),
         "jwk_set" => sets(),
+        "jwk_check" => [sets(), private_keys()].concat(),
         "keyring" => {
             vec![world::keyring(&[&world().keys[..], &world().secrets].concat()).into_bytes()]
         }
