@@ -1,4 +1,4 @@
-//! `sign_reader` and `verify_reader`, with a reader that gives what it likes, is interrupted, and may fail:
+//! `sign_reader`, `verify_reader` and `authenticate_reader`, with a reader that gives what it likes, is interrupted, and may fail:
 //! they agree with what is done in memory, and take nothing from a reader that failed.
 #![no_main]
 
@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use hsm_jose::engine::SignOptions;
 use hsm_jose::jose::alg::{KeyAlgorithm, Purpose};
 use hsm_jose::jose::serialization::Serialization;
-use hsm_jose::jws::{Jws, JwsForm, Require, VerifiedJws};
+use hsm_jose::jws::{Jws, JwsForm, Require, VerifiedJws, takes_reader};
 use hsm_jose_fuzz::edit::{self, Edit};
 use hsm_jose_fuzz::oracle::assert_told;
 use hsm_jose_fuzz::world::{ISSUER, Key, OTHER_ISSUER, world};
@@ -59,7 +59,7 @@ fuzz_target!(|issued: Issued| {
     let world = world();
     let keys: Vec<&Key> = world.keys.iter().chain(&world.secrets).collect();
     let keys: Vec<&Key> = keys.into_iter().filter(|key| key.purpose() == Purpose::Sign).collect();
-    let mut signers = Vec::new();
+    let (mut signers, mut names) = (Vec::new(), Vec::new());
     let mut is_public = true;
     for (number, alg) in issued.signers.iter().take(4) {
         let key = keys[usize::from(*number) % keys.len()];
@@ -68,6 +68,7 @@ fuzz_target!(|issued: Issued| {
         };
         let options = SignOptions { alg: Some(alg), ..Default::default() };
         signers.push(world.all.signer_named(&key.name, &options).expect("a signer"));
+        names.push(key.name.as_str());
         is_public &= !alg.is_symmetric();
     }
     let all = [Serialization::General, Serialization::Flattened, Serialization::Compact];
@@ -87,14 +88,13 @@ fuzz_target!(|issued: Issued| {
     let token = match (in_memory, read) {
         (Ok(_), Ok(token)) => {
             assert!(source.has_ended && !source.has_failed);
-            assert!(signers.iter().all(|signer| signer.takes_reader()));
+            assert!(takes_reader(&signers));
             token
         }
         (Ok(token), Err(error)) => {
             assert_told(&error, &[&["usage", "io"]]);
             assert_eq!(error.code() == "io", source.has_failed, "{error}");
-            let takes_reader = signers.iter().all(|signer| signer.takes_reader());
-            assert_eq!(error.code() == "usage", !takes_reader, "{error}");
+            assert_eq!(error.code() == "usage", !takes_reader(&signers), "{error}");
             token
         }
         (Err(error), read) => {
@@ -110,6 +110,22 @@ fuzz_target!(|issued: Issued| {
         payload[at] ^= 1;
     }
     let token = edit::apply(&token, &issued.edits);
+    let is_same = issued.edits.is_empty().then_some(payload == signed);
+    match names[..] {
+        [name] if !is_public => authenticate(&issued, name, &token, &payload, is_same),
+        _ => verify(&issued, &token, &payload, is_same, is_public),
+    }
+});
+
+/// `is_same`: of a token that was not changed, whether the payload is that which was signed.
+fn verify(
+    issued: &Issued<'_>,
+    token: &[u8],
+    payload: &[u8],
+    is_same: Option<bool>,
+    is_public: bool,
+) {
+    let world = world();
     let rules = [
         Require::All,
         Require::Any,
@@ -117,26 +133,20 @@ fuzz_target!(|issued: Issued| {
         Require::AnyOf(&[ISSUER, OTHER_ISSUER]),
     ];
     let require = &rules[usize::from(issued.require) % rules.len()];
-    let parse = || Jws::parse(&token, &world.all.policy().jws);
+    let parse = || Jws::parse(token, &world.all.policy().jws);
     let jws = match parse() {
         Ok(jws) => jws,
         Err(error) => return assert_told(&error, &[VERIFY]),
     };
     let takes_reader = jws.takes_reader();
-    let in_memory = jws.verify_detached(&payload, &world.trusted, require);
-    let mut source = Source::new(&payload, &issued.verifying);
+    let in_memory = jws.verify_detached(payload, &world.trusted, require);
+    let mut source = Source::new(payload, &issued.verifying);
     let read = parse().expect("as before").verify_reader(&mut source, &world.trusted, require);
-    if issued.edits.is_empty() {
-        assert!(in_memory.is_err() || payload == signed, "of another payload");
-        let is_whole =
-            payload == signed && is_public && matches!(require, Require::All | Require::Any);
-        assert!(in_memory.is_ok() || !is_whole, "{in_memory:?}");
-    }
+    assert!(in_memory.is_err() || is_same != Some(false), "of another payload");
+    let must_be = is_public && matches!(require, Require::All | Require::Any);
+    assert!(in_memory.is_ok() || is_same != Some(true) || !must_be, "{in_memory:?}");
     match (in_memory, read) {
-        (in_memory, Err(error)) if source.has_failed => {
-            assert_told(&error, &[&["io"]]);
-            drop(in_memory);
-        }
+        (_, Err(error)) if source.has_failed => assert_told(&error, &[&["io"]]),
         (Ok(in_memory), Ok(read)) => {
             assert!(source.has_ended && !source.has_failed);
             let (known, counted) = (positions(&in_memory), positions(&read));
@@ -151,7 +161,37 @@ fuzz_target!(|issued: Issued| {
             assert!(!takes_reader || read.code() == error.code(), "{error}: {read}");
         }
     }
-});
+}
+
+/// As [`verify`], of a MAC by the key called `name`.
+fn authenticate(
+    issued: &Issued<'_>,
+    name: &str,
+    token: &[u8],
+    payload: &[u8],
+    is_same: Option<bool>,
+) {
+    let engine = &world().all;
+    let in_memory = engine.authenticate_detached(token, payload, name);
+    let mut source = Source::new(payload, &issued.verifying);
+    let read = engine.authenticate_reader(token, &mut source, name);
+    if let Some(is_same) = is_same {
+        assert_eq!(in_memory.is_ok(), is_same, "{in_memory:?}");
+    }
+    match (in_memory, read) {
+        (_, Err(error)) if source.has_failed => assert_told(&error, &[&["io"]]),
+        (Ok(in_memory), Ok(read)) => {
+            assert!(source.has_ended && !source.has_failed);
+            assert_eq!((read.alg(), read.header()), (in_memory.alg(), in_memory.header()));
+        }
+        (Ok(_), Err(error)) => panic!("authenticated in memory alone: {error}"),
+        (Err(error), Ok(_)) => panic!("authenticated by a reader alone: {error}"),
+        (Err(error), Err(read)) => {
+            assert_told(&error, &[VERIFY]);
+            assert_eq!(read.code(), error.code(), "{error}: {read}");
+        }
+    }
+}
 
 /// Which signatures are verified, and the thumbprints of the keys that verified them.
 fn positions(verified: &VerifiedJws<()>) -> Vec<(usize, String)> {
