@@ -1,5 +1,6 @@
-//! `sign_reader`, `verify_reader` and `authenticate_reader`, with a reader that gives what it likes, is interrupted, and may fail:
-//! they agree with what is done in memory, and take nothing from a reader that failed.
+//! `sign_reader`, `verify_reader` and `authenticate_reader`, with a reader that gives what it likes, is
+//! interrupted, and may fail: they agree with what is done in memory, and take nothing from a reader that
+//! failed.
 #![no_main]
 
 use std::io::{self, ErrorKind, Read};
