@@ -5,15 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hsm_jose::jose::base64url;
 use serde_json::{Value, json};
 
 use crate::parts::{self, Sealed, Signed};
 use crate::world::{self, DIRECTORY, Taken, world};
 
-/// Returns the seeds of a target; a target that is not named here starts from what is committed for
-/// it under `seeds/`, or from nothing.
+/// Returns the seeds of a target: those that are made, and those that a long run has left in
+/// `seeds/TARGET.base64`. A target may have others, as they are, in the folder `seeds/TARGET`.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
+    [made(target), kept(target)].concat()
+}
+
+fn made(target: &str) -> Vec<Vec<u8>> {
     match target {
         "serialization_jwe" | "serialization_jws" | "inspect" | "explain" | "decrypt"
         | "verify" | "open" => tokens(),
@@ -26,6 +32,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "jwk" => public_keys(),
         "private_jwk" => private_keys(),
         "jwk_set" => sets(),
+        "jwk_check" => [sets(), private_keys()].concat(),
         "keyring" => {
             vec![world::keyring(&[&world().keys[..], &world().secrets].concat()).into_bytes()]
         }
@@ -43,6 +50,13 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Inputs in base64, one a line; most are of a few bytes.
+fn kept(target: &str) -> Vec<Vec<u8>> {
+    let file = Path::new(DIRECTORY).join("../seeds").join(format!("{target}.base64"));
+    let lines = fs::read_to_string(file).unwrap_or_default();
+    lines.lines().map(|line| STANDARD.decode(line).expect("base64")).collect()
 }
 
 /// What the tags and signatures of the RFCs' tokens and of the attack cases vouch for: some of them are

@@ -42,6 +42,7 @@ mod symmetric;
 pub mod memory;
 #[cfg(feature = "tpm")]
 pub mod tpm;
+pub mod tss2;
 
 pub use cek::HostCek;
 pub use error::BackendError;

@@ -61,6 +61,7 @@ mod parent;
 mod scheme;
 mod tcti;
 
+pub use object::keyfile::describe_key_file;
 pub use parent::{ParentName, ParentNameError};
 pub use tcti::{Tcti, TctiError};
 

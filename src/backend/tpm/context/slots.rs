@@ -9,8 +9,8 @@ use tss_esapi::utils::TpmsContext;
 use tss_esapi::{Context, Result as TssResult};
 
 use super::{Fault, Live, Trouble};
-use crate::backend::tpm::object::template::OWNER;
 use crate::backend::tpm::object::{Material, Place, name_of};
+use crate::backend::tss2::OWNER;
 
 /// How long a command waits for a slot that another user of the TPM holds.
 const SLOT_PATIENCE: Duration = Duration::from_secs(2);

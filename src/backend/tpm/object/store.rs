@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::keyfile::{KeyFile, MAX_FILE};
+use super::keyfile::KeyFile;
+use crate::backend::tss2::MAX_FILE;
 use crate::primitives::random;
 
 /// The folder of key files. What is in them is wrapped by the TPM: it says nothing without it.

@@ -10,9 +10,6 @@ use tss_esapi::structures::{
 
 use crate::jose::jwk::PublicKey;
 
-/// TPM_RH_OWNER: as the parent in a key file, the primary key of the owner hierarchy.
-pub(in crate::backend::tpm) const OWNER: u32 = 0x4000_0001;
-
 /// Returns the template of the primary key: ECC P-256 with AES-128, as tpm2-openssl and the kernel
 /// make it, so that key files serve there and here.
 pub(in crate::backend::tpm) fn parent() -> tss_esapi::Result<Public> {
