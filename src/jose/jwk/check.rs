@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::alg::Curve;
 use super::super::json::quotable;
-use super::key::rsa_faults;
+use super::key::{remainder, rsa_faults};
 use super::{JwkError, JwkSet, PRIVATE_MEMBERS, PublicJwk, PublicKey, octets, text};
 use super::{parse_members, public};
 use crate::primitives::ecdh::check_point;
@@ -258,7 +258,5 @@ impl Examination<'_> {
 
 /// Returns the smallest odd factor up to [`LARGEST_SMALL_FACTOR`] of a number over it.
 fn small_factor(n: &[u8]) -> Option<u32> {
-    (3..=LARGEST_SMALL_FACTOR)
-        .step_by(2)
-        .find(|factor| n.iter().fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % factor) == 0)
+    (3..=LARGEST_SMALL_FACTOR).step_by(2).find(|factor| remainder(n, *factor) == 0)
 }

@@ -6,6 +6,10 @@ use super::super::alg::{Curve, KeyKind};
 use super::super::{base64url, json};
 use super::{JwkError, MAX_RSA_BITS, MIN_RSA_BITS, octets, text};
 
+/// The largest prime that the primes of a ROCA key of 1984 to 3936 bits were made with; longer ones
+/// were made with more.
+const LARGEST_ROCA_PRIME: u32 = 701;
+
 /// A public key: of the right form, though a point has yet to be checked to lie on its curve.
 ///
 /// ```
@@ -64,8 +68,8 @@ impl RsaPublic {
     /// Takes modulus and exponent, big-endian; leading zeros are dropped.
     ///
     /// # Errors
-    /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`] or even; an exponent that is even,
-    /// below 3, or over 64 bits long.
+    /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`], even, or of the form that anyone can
+    /// factor (ROCA, CVE-2017-15361); an exponent that is even, below 3, or over 64 bits long.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
         if let Some((_, what)) = rsa_faults(n, e).into_iter().next() {
             return Err(JwkError(what));
@@ -230,12 +234,42 @@ pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
     }
     if n.last().is_none_or(|byte| byte % 2 == 0) {
         faults.push(("n", "RSA modulus is even".to_owned()));
+    } else if bits >= MIN_RSA_BITS && is_roca(n) {
+        faults.push(("n", "RSA modulus that anyone can factor (ROCA, CVE-2017-15361)".to_owned()));
     }
     let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
     if !e_is_odd || e == [1] || e.len() > 8 {
         faults.push(("e", "RSA exponent is even, below 3 or over 64 bits".to_owned()));
     }
     faults
+}
+
+/// Returns the remainder of a number, big-endian, divided by a small one.
+pub(super) fn remainder(n: &[u8], by: u32) -> u32 {
+    n.iter().fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % by)
+}
+
+/// Whether a modulus is a power of 65537 modulo every small prime, as those of a faulty library in
+/// chips are (Nemec and others, "The Return of Coppersmith's Attack", section 2). Of any other modulus
+/// it is so with a probability of 2^-167; most are told apart by the first prime that is looked at.
+fn is_roca(n: &[u8]) -> bool {
+    // Of the smaller ones every number is a power.
+    let primes = (11..=LARGEST_ROCA_PRIME).step_by(2).filter(|prime| {
+        (3..).step_by(2).take_while(|by| by * by <= *prime).all(|by| prime % by != 0)
+    });
+    primes.into_iter().all(|prime| {
+        let rest = remainder(n, prime);
+        let mut power = 1;
+        loop {
+            if power == rest {
+                break true;
+            }
+            power = power * (65537 % prime) % prime;
+            if power == 1 {
+                break false;
+            }
+        }
+    })
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
