@@ -164,6 +164,14 @@ fn a_bad_recipient_beside_a_good_one_keeps_nobody_from_opening() {
         let opened = world.decrypt(Profile::Strict, &token).unwrap();
         assert_eq!((&*opened.key, opened.recipient), ("ec", 1), "{what}");
     }
+    // The first is ours as far as its kid goes, and refused; the other is a stranger's.
+    let refused = with(&token, |it| {
+        it["recipients"][0]["header"]["alg"] = "RSA1_5".into();
+        it["recipients"][1]["header"]["kid"] = "nobody".into();
+    });
+    let error = world.decrypt(Profile::Strict, &refused).unwrap_err();
+    assert_eq!(error.code(), "policy");
+    assert!(error.to_string().contains("RSA1_5"), "{error}");
     // Nobody's: refused for what it is.
     let none = with(&token, |it| {
         for place in 0..2 {
@@ -249,6 +257,10 @@ fn what_the_json_serializations_forbid_is_malformed() {
         ("a tag that is null", set(&token, "tag", Value::Null)),
         ("a ciphertext that is a list", set(&token, "ciphertext", json!([]))),
         ("a padded ciphertext", set(&token, "ciphertext", "AAA=".into())),
+        ("a protected header without members", set(&token, "protected", "e30".into())),
+        ("an empty shared header", set(&token, "unprotected", json!({}))),
+        ("an empty header", set(&flat, "header", json!({}))),
+        ("an empty header of a recipient", in_first("header", json!({}))),
         ("unprotected as text", set(&token, "unprotected", "e30".into())),
         ("unprotected as null", set(&token, "unprotected", Value::Null)),
         ("a header as text", in_first("header", "e30".into())),

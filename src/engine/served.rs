@@ -175,7 +175,7 @@ impl ServedKeys {
             }
         }
         if chosen.is_empty() {
-            return Err(not_ours(token, refusals));
+            return Err(self.not_ours(token, refusals));
         }
         if chosen.len() > MAX_CANDIDATES {
             return Err(Error::Policy(format!(
@@ -185,6 +185,30 @@ impl ServedKeys {
             )));
         }
         Ok(chosen)
+    }
+
+    /// Says why no key of ours is tried: a key of ours that is refused before one that is not there.
+    fn not_ours(&self, token: &JweToken<'_>, mut refusals: Vec<Error>) -> Error {
+        let is_of_ours = |error: &Error| !matches!(error, Error::KeyNotFound(_));
+        if let Some(place) = refusals.iter().position(is_of_ours) {
+            return refusals.swap_remove(place);
+        }
+        let is_meant = |kid: &String| self.by_kid.contains_key(kid);
+        if let Some(ours) =
+            token.passed_over.iter().find(|it| it.kid.as_ref().is_some_and(is_meant))
+        {
+            return ours.why.clone();
+        }
+        let count = token.recipient_count();
+        if count == 1 && refusals.len() == 1 {
+            return refusals.swap_remove(0);
+        }
+        let passed_over = token.passed_over.first();
+        let passed_over = passed_over.map(|it| format!("; of another: {}", it.why));
+        Error::KeyNotFound(format!(
+            "none of the token's {count} recipients is a serving key{}",
+            passed_over.unwrap_or_default()
+        ))
     }
 
     fn by_kid(
@@ -279,23 +303,6 @@ impl ServedKey {
 
 /// Why no recipient of a token is ours. Of several, what is said of a key of ours says more than that
 /// the rest are strangers.
-fn not_ours(token: &JweToken<'_>, mut refusals: Vec<Error>) -> Error {
-    let count = token.recipient_count();
-    let is_of_ours = |error: &Error| !matches!(error, Error::KeyNotFound(_));
-    match refusals.iter().position(is_of_ours) {
-        Some(place) => refusals.swap_remove(place),
-        None if count == 1 && refusals.len() == 1 => refusals.swap_remove(0),
-        None => {
-            let passed_over = token.passed_over.first();
-            let passed_over = passed_over.map(|error| format!("; of another: {error}"));
-            Error::KeyNotFound(format!(
-                "none of the token's {count} recipients is a serving key{}",
-                passed_over.unwrap_or_default()
-            ))
-        }
-    }
-}
-
 fn wrong_purpose(key: &ServedKey) -> String {
     let does = match key.entry.purpose {
         Purpose::Decrypt => "decrypts",

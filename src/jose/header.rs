@@ -73,8 +73,8 @@ impl Header {
     /// empty header.
     ///
     /// # Errors
-    /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object,
-    /// duplicate members, a member of the wrong type, a `crit` that RFC 7515 section 4.1.11 does
+    /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object or one
+    /// without members, duplicate members, a member of the wrong type, a `crit` that RFC 7515 section 4.1.11 does
     /// not allow.
     pub fn parse_protected(protected: &str) -> Result<Self> {
         if protected.is_empty() {
@@ -86,6 +86,10 @@ impl Header {
         }
         let decoded = base64url::decode(protected.as_bytes()).map_err(malformed)?;
         let header = Self { members: json::parse_object(&decoded).map_err(malformed)? };
+        // RFC 7515 section 7.2.1, RFC 7516 section 7.2.1: one without members must be absent.
+        if header.members.is_empty() {
+            return Err(malformed("it has no members"));
+        }
         header.check_types()?;
         header.check_crit()?;
         Ok(header)

@@ -29,8 +29,7 @@ pub struct JweToken<'a> {
     /// The `enc`, the same for every recipient.
     pub enc: ContentEncryption,
     recipients: Vec<JweRecipient>,
-    /// Why the recipients that are not among them were passed over.
-    pub(crate) passed_over: Vec<Error>,
+    pub(crate) passed_over: Vec<PassedOver>,
     pub(super) parts: Jwe<'a>,
     pub(super) iv: Vec<u8>,
     pub(super) ciphertext: Vec<u8>,
@@ -74,6 +73,14 @@ pub struct JweRecipient {
     pub(super) joint: Header,
     pub(super) recovery: Recovery,
     pub(super) encrypted_key: Vec<u8>,
+}
+
+/// A recipient that policy or this build cannot serve.
+#[derive(Debug)]
+pub(crate) struct PassedOver {
+    /// The `kid` of its key, which may be ours all the same.
+    pub(crate) kid: Option<String>,
+    pub(crate) why: Error,
 }
 
 impl<'a> JweToken<'a> {
@@ -125,7 +132,9 @@ impl<'a> JweToken<'a> {
                 Ok((alg, recovery)) => {
                     recipients.push(JweRecipient { index, alg, joint, recovery, encrypted_key })
                 }
-                Err(error) => passed_over.push(error),
+                Err(why) => {
+                    passed_over.push(PassedOver { kid: joint.kid().map(str::to_owned), why });
+                }
             }
         }
         match enc {
@@ -140,7 +149,7 @@ impl<'a> JweToken<'a> {
                 tag,
                 aad,
             }),
-            _ => Err(most_telling(passed_over)),
+            _ => Err(most_telling(passed_over.into_iter().map(|it| it.why).collect())),
         }
     }
 

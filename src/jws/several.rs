@@ -468,10 +468,6 @@ impl<'a> Require<'a> {
 /// Reads the protected header, the one that is joined with the unprotected one, and `b64`.
 fn read_header(signature: &JwsSignature<'_>) -> Result<(Header, Header, bool)> {
     let protected = Header::parse_protected(&signature.protected)?;
-    if !signature.protected.is_empty() && protected.members().is_empty() {
-        // RFC 7515 section 7.2.1: a header without members must be absent.
-        return Err(Error::Malformed("the protected header has no members".into()));
-    }
     let joined = Header::joint(&protected, &[&signature.header])?;
     let encoded = protected.b64()?;
     Ok((protected, joined, encoded))

@@ -104,8 +104,8 @@ fn allowed_jwe(token: &JweToken<'_>, steps: &mut Vec<String>) {
         steps
             .push(format!("recipient {}: alg {} allowed, {named}", recipient.index, recipient.alg));
     }
-    for error in &token.passed_over {
-        steps.push(format!("another recipient is passed over: {error}"));
+    for passed_over in &token.passed_over {
+        steps.push(format!("another recipient is passed over: {}", passed_over.why));
     }
     steps.push("whether a recipient is ours is for the keyring to say".into());
 }
