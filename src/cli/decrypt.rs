@@ -29,9 +29,7 @@ impl Args {
         let decrypted = engine.decrypt(&token, self.key.as_deref())?;
         // Both can be long: no more of them at once than it takes.
         drop(token);
-        let plaintext = decrypted.plaintext.as_bytes();
         let json = json!({
-            "plaintext": base64url::encode(plaintext),
             "header": decrypted.header.members(),
             "unprotected": decrypted.unprotected,
             "aad": base64url::encode(&decrypted.aad),
@@ -47,9 +45,9 @@ impl Args {
                 CekPlacement::Device => "device",
             },
         });
-        let mut report = Report::new("", json);
+        let plaintext = Zeroizing::new(decrypted.plaintext.into_bytes());
+        let mut report = Report::content("plaintext", plaintext, json);
         report.notes.extend(key::step_on_host(&decrypted.support));
-        report.text = Zeroizing::new(decrypted.plaintext.into_bytes());
         Ok(report)
     }
 }

@@ -75,8 +75,13 @@ pub(crate) fn others_mode(path: &Path) -> Option<u32> {
 /// Reads a token; white space around it is not part of it.
 pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     // With room for a line end. A token that is too long is refused as such, whoever finds it.
-    let token = read_or(path, MAX_TOKEN_LEN + 2, Error::Malformed)?;
-    Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+    let mut token = read_or(path, MAX_TOKEN_LEN + 2, Error::Malformed)?;
+    // Where it is: a token can be long, and a copy is as long again.
+    let end = token.trim_ascii_end().len();
+    token.truncate(end);
+    let before = token.len() - token.trim_ascii_start().len();
+    token.drain(..before);
+    Ok(token)
 }
 
 /// Reads what is to be signed or encrypted: what still fits a token that is taken.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::jose::base64url;
 use crate::jose::json::SecretMembers;
 
 /// The schema of the JSON that `--json` writes.
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) text: Zeroizing<Vec<u8>>,
     /// What stdout gets with `--json`; `schema` is added.
     pub(crate) json: Map<String, Value>,
+    /// The member of the JSON form that has `text` in base64url, if one has.
+    content: Option<&'static str>,
     /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
     pub(crate) notes: Vec<String>,
     /// A check found something: exit status 7.
@@ -43,11 +46,15 @@ impl Report {
         Self { text: Zeroizing::new(text.into_bytes()), json, ..Self::default() }
     }
 
-    /// Takes what was verified as the text; `None` where it was read past and stays where it is.
+    /// Takes what was verified as the text, and as the member `payload`; `None` where it was read past
+    /// and stays where it is.
     pub(crate) fn carry(&mut self, payload: Option<Zeroizing<Vec<u8>>>) {
         match payload {
-            Some(payload) => self.text = payload,
-            None => self.notes.push("verified; the payload stays where it is".into()),
+            Some(payload) => (self.text, self.content) = (payload, Some("payload")),
+            None => {
+                self.json.insert("payload".to_owned(), Value::Null);
+                self.notes.push("verified; the payload stays where it is".into());
+            }
         }
     }
 
@@ -60,6 +67,13 @@ impl Report {
         if is_terminal {
             report.text.push(b'\n');
         }
+        report
+    }
+
+    /// Makes a report of octets, just as they are; in the JSON form `name` has them in base64url.
+    pub(crate) fn content(name: &'static str, octets: Zeroizing<Vec<u8>>, json: Value) -> Self {
+        let mut report = Self::new("", json);
+        (report.text, report.content) = (octets, Some(name));
         report
     }
 
@@ -77,6 +91,11 @@ pub(super) fn finish(outcome: Result<Report>, as_json: bool) -> ExitCode {
         Ok(mut report) => {
             if as_json && !report.notes.is_empty() {
                 report.json.insert("notes".to_owned(), json!(report.notes));
+            }
+            // It can be long, and so is made only where it is asked for.
+            if let (true, Some(name)) = (as_json, report.content) {
+                let text = std::mem::take(&mut report.text);
+                report.json.insert(name.to_owned(), base64url::encode(&text).into());
             }
             let status = if report.found { FOUND } else { 0 };
             let bytes = if as_json { json_line(report.json) } else { report.text };

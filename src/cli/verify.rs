@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 use super::{Report, Setup, input};
 use crate::engine::{Engine, load};
 use crate::error::{Error, Result};
-use crate::jose::base64url;
 use crate::jws::{Jws, Require, TrustedKeys, VerifiedSignature};
 
 /// Verify a JWS, or with --key the MAC of one, and write its payload
@@ -101,12 +100,7 @@ impl Args {
                 (Some(Zeroizing::new(done.into_inner().into_bytes())), header, alg)
             }
         };
-        let json = json!({
-            "payload": payload.as_ref().map(|payload| base64url::encode(payload)),
-            "header": header,
-            "alg": alg,
-            "name": key,
-        });
+        let json = json!({ "header": header, "alg": alg, "name": key });
         let mut report = Report::new("", json);
         report.carry(payload);
         Ok(report)
@@ -145,7 +139,6 @@ fn report(
         })
     };
     let mut json = json!({
-        "payload": payload.as_ref().map(|payload| base64url::encode(payload)),
         "signatures": signatures.iter().map(member).collect::<Vec<_>>(),
         "signatures_in_token": count,
     });
