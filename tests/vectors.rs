@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use hsm_jose::Error;
+use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
+use hsm_jose::engine::Engine;
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk, PublicPoint};
@@ -17,6 +19,9 @@ use hsm_jose::jose::oct::SecretJwk;
 use hsm_jose::jose::serialization::{Jwe, JwsParts, MAX_TOKEN_LEN, Serialization};
 use hsm_jose::jwe::{self, Attempt, JweRecipient, JweToken};
 use hsm_jose::jws::{self, Jws, JwsForm, JwsParameters, JwsToken, Require, Signer, TrustedKeys};
+use hsm_jose::keyring::KeyringFile;
+use hsm_jose::keystores::Keystores;
+use hsm_jose::lifecycle::{ImportRequest, KeyRequest, import};
 use hsm_jose::policy::{Policy, Profile};
 use hsm_jose::primitives::concat_kdf;
 use hsm_jose::secret::SharedSecret;
@@ -224,6 +229,48 @@ fn macs_in_every_form_are_those_of_the_rfcs() {
     }
 }
 
+/// RFC 7520 section 4.8: the third of its signatures is a MAC.
+#[test]
+fn a_mac_among_several_signatures_is_that_of_the_rfc() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rfc/jws-json.json");
+    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let (case, key) = (&vectors["signed"][2], &vectors["macs"][0]["key"]);
+    assert_eq!(text(case, "source"), "RFC 7520 section 4.8");
+    let payload = base64url::decode(text(case, "payload").as_bytes()).unwrap();
+    let policy = Policy::of(Profile::All);
+    let alg = SignatureAlgorithm::Hs256;
+    let parse = |token: &str| Jws::parse(token.as_bytes(), &policy.jws).unwrap().count();
+    let token = case["token"].to_string();
+    assert_eq!(parse(&token), 3);
+    let mut detached = case["token"].clone();
+    detached.as_object_mut().unwrap().remove("payload");
+    // Too many that could be the key's are not tried: each is a call to the device.
+    let mut many = case["token"].clone();
+    let mac = many["signatures"][2].clone();
+    many["signatures"] = vec![mac; 5].into();
+    let kid = key["kid"].as_str();
+    for key in imported(key, KeyAlgorithm::Sign(alg)) {
+        let any = |token: &str, kid| {
+            Jws::parse(token.as_bytes(), &policy.jws)?.authenticate_any(alg, &*key, kid)
+        };
+        let done = any(&token, kid).unwrap();
+        assert_eq!((done.get().as_bytes(), done.index(), done.alg()), (&payload[..], 2, alg));
+        let jws = Jws::parse(token.as_bytes(), &policy.jws).unwrap();
+        assert_eq!(jws.authenticate(&*key, kid).unwrap_err().code(), "usage");
+        assert_eq!(any(&token, Some("another")).unwrap_err().code(), "key_not_found");
+        assert_eq!(any(&many.to_string(), kid).unwrap_err().code(), "policy");
+        let other = token.replacen("\"payload\":\"", "\"payload\":\"AAAA", 1);
+        assert_eq!(any(&other, kid).unwrap_err().code(), "signature_invalid");
+        let over = |payload: &[u8]| {
+            let text = detached.to_string();
+            let jws = Jws::parse(text.as_bytes(), &policy.jws)?;
+            jws.authenticate_any_detached(payload, alg, &*key, kid).map(|done| done.index())
+        };
+        assert_eq!(over(&payload).unwrap(), 2);
+        assert_eq!(over(b"another").unwrap_err().code(), "signature_invalid");
+    }
+}
+
 /// RFC 7518 appendix C and RFC 8037 appendix A.6: Z and the derived key, through the token.
 #[test]
 fn agreements_are_reproduced() {
@@ -346,6 +393,31 @@ fn the_cookbook_opens_where_its_vectors_are() {
             }
         }
     }
+    // What is refused is so in every serialization (5.1, 5.3, 5.9), and so is the first recipient of
+    // 5.13 where its key is the only one of ours.
+    for (kind, name, expect) in COMPACT.into_iter().filter(|(.., expect)| *expect == "policy") {
+        let case = read(name);
+        for form in ["json", "json_flat"] {
+            let token = case["output"][form].to_string();
+            let outcome = outcome(kind, &token, case["input"].get("key"));
+            assert_eq!(outcome.unwrap_err().code(), expect, "{name} {form}");
+        }
+    }
+    // What opens does so in every serialization: each is the compact one, written otherwise.
+    for (kind, name, _) in COMPACT {
+        let case = read(name);
+        for form in ["json", "json_flat"] {
+            let token = case["output"][form].to_string();
+            let written = match kind {
+                "jwe" => Jwe::parse(token.as_bytes(), MAX_TOKEN_LEN)
+                    .and_then(|it| it.write(Serialization::Compact)),
+                _ => JwsParts::parse(token.as_bytes(), MAX_TOKEN_LEN)
+                    .and_then(|it| it.write(Serialization::Compact)),
+            };
+            assert_eq!(written.unwrap(), text(&case["output"], "compact"), "{name} {form}");
+        }
+    }
+    first_recipient_is_refused(&read("jwe/5_13.encrypting_to_multiple_recipients.json"));
     // A copy from before RFC 7797: b64 is not critical, which section 6 demands.
     let early = read("rfc7797/4.2.hmac-sha2_b64_false.json");
     for form in ["json", "json_flat"] {
@@ -360,4 +432,29 @@ fn the_cookbook_opens_where_its_vectors_are() {
     let inner = String::from_utf8(inner).unwrap();
     assert_eq!(inner, text(&sign["output"], "compact"));
     outcome("jws", &inner, sign["input"].get("key")).unwrap();
+}
+
+/// The key of an `alg` that is refused is imported for another one, and named by the token all the
+/// same.
+fn first_recipient_is_refused(case: &Value) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = KeyringFile::new(&directory.path().join("keyring.json"));
+    let keystore = Arc::new(MemoryKeystore::new("memory"));
+    let jwk = case["input"]["key"][0].to_string();
+    let key = KeyRequest {
+        name: "frodo".into(),
+        algs: vec![KeyAlgorithm::from_name("RSA-OAEP").unwrap()],
+        kid: None,
+        profile: Profile::All,
+    };
+    let private = PrivateJwk::parse(jwk.as_bytes()).unwrap();
+    let request = ImportRequest { key, private, waiver: None };
+    import(&file, &*keystore, &request).unwrap();
+    let keystores = Keystores::opened(vec![keystore], false).unwrap();
+    let keyring = file.read().unwrap();
+    let engine = Engine::new(Policy::of(Profile::All), Vec::new(), &keyring, keystores).unwrap();
+    let token = case["output"]["json"].to_string();
+    let error = engine.decrypt(token.as_bytes(), None).unwrap_err();
+    assert_eq!(error.code(), "policy");
+    assert!(error.to_string().contains("RSA1_5"), "{error}");
 }

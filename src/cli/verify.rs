@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 use super::{Report, Setup, input};
 use crate::engine::{Engine, load};
 use crate::error::{Error, Result};
+use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::header::Header;
 use crate::jws::{Jws, Require, TrustedKeys, VerifiedSignature};
 
 /// Verify a JWS, or with --key the MAC of one, and write its payload
@@ -16,6 +18,7 @@ use crate::jws::{Jws, Require, TrustedKeys, VerifiedSignature};
 Examples:
   hsm-jose verify --keys issuer-jwks.json payload.jws
   hsm-jose verify --key shared-mac payload.jws
+  hsm-jose verify --key shared-mac --require any several.jws
   hsm-jose verify --keys jwks.json --require all-of:https://a.example,https://b.example payload.jws
   hsm-jose verify --keys jwks.json --detached large.bin large.jws")]
 pub(super) struct Args {
@@ -23,10 +26,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "key")]
     keys: Option<PathBuf>,
     /// The symmetric key of the keyring whose MAC (HS256, HS384, HS512) is accepted
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["keys", "require"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "keys")]
     key: Option<String>,
     /// Which signatures must verify, where there are several: all, any, all-of:ISS,... or
-    /// any-of:ISS,...; issuers are the "iss" members of the keys
+    /// any-of:ISS,...; issuers are the "iss" members of the keys; with --key, any
     #[arg(long, value_name = "RULE", value_parser = rule)]
     require: Option<Rule>,
     /// The payload of a JWS that does not carry it; a large one is read once, and not held in memory
@@ -82,25 +85,39 @@ impl Args {
 
     fn authenticate(&self, setup: &Setup, token: &[u8]) -> Result<Report> {
         let key = self.key.as_deref().unwrap_or_default(); // invariant: there where --keys is not
+        let is_any = match &self.require {
+            None => false,
+            Some(Rule::Any) => true,
+            Some(_) => {
+                let what = "--key verifies the MAC of one key: --require any, or none";
+                return Err(Error::Usage(what.into()));
+            }
+        };
         let engine = Engine::without_contexts(&setup.config)?;
-        let (payload, header, alg) = match &self.detached {
-            Some(path) if input::is_large(path) => {
+        let described = |header: &Header, alg: SignatureAlgorithm, index: usize| json!({ "header": header.members(), "alg": alg, "name": key, "index": index });
+        let (payload, json) = match &self.detached {
+            Some(path) if input::is_large(path) && !is_any => {
                 let payload = input::open_content(Some(path))?;
                 let done = engine.authenticate_reader(token, payload, key)?;
-                (None, done.header().members().clone(), done.alg())
+                (None, described(done.header(), done.alg(), done.index()))
             }
             Some(path) => {
                 let payload = input::read_content(Some(path))?;
-                let done = engine.authenticate_detached(token, &payload, key)?;
-                (Some(payload), done.header().members().clone(), done.alg())
+                let done = match is_any {
+                    true => engine.authenticate_any_detached(token, &payload, key)?,
+                    false => engine.authenticate_detached(token, &payload, key)?,
+                };
+                (Some(payload), described(done.header(), done.alg(), done.index()))
             }
             None => {
-                let done = engine.authenticate(token, key)?;
-                let (header, alg) = (done.header().members().clone(), done.alg());
-                (Some(Zeroizing::new(done.into_inner().into_bytes())), header, alg)
+                let done = match is_any {
+                    true => engine.authenticate_any(token, key)?,
+                    false => engine.authenticate(token, key)?,
+                };
+                let json = described(done.header(), done.alg(), done.index());
+                (Some(Zeroizing::new(done.into_inner().into_bytes())), json)
             }
         };
-        let json = json!({ "header": header, "alg": alg, "name": key });
         let mut report = Report::new("", json);
         report.carry(payload);
         Ok(report)

@@ -153,6 +153,43 @@ impl Engine {
         jws.authenticate_reader(payload, self.keys.handle(key)?, Some(&key.kid))
     }
 
+    /// As [`Engine::authenticate`], of a JWS with any number of signatures, of which one has to be the
+    /// MAC of the key; nothing is said of the others.
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate`] and [`Jws::authenticate_any`].
+    pub fn authenticate_any(&self, token: &[u8], key: &str) -> Result<Authenticated<Plaintext>> {
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        let (key, alg) = self.any_mac_key(key)?;
+        jws.authenticate_any(alg, self.keys.handle(key)?, Some(&key.kid))
+    }
+
+    /// As [`Engine::authenticate_any`], of a JWS without payload over `payload`.
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate_any`] and [`Jws::authenticate_any_detached`].
+    pub fn authenticate_any_detached(
+        &self,
+        token: &[u8],
+        payload: &[u8],
+        key: &str,
+    ) -> Result<Authenticated<()>> {
+        let jws = Jws::parse(token, &self.policy.jws)?;
+        let (key, alg) = self.any_mac_key(key)?;
+        jws.authenticate_any_detached(payload, alg, self.keys.handle(key)?, Some(&key.kid))
+    }
+
+    /// The active version of a symmetric key for MACs, and the one algorithm that it is bound to.
+    fn any_mac_key(&self, name: &str) -> Result<(&ServedKey, SignatureAlgorithm)> {
+        let key = self.keys.active(name, Purpose::Sign)?;
+        let alg = key.entry.algs.iter().find_map(|alg| match alg {
+            KeyAlgorithm::Sign(alg) if alg.is_symmetric() => Some(*alg),
+            _ => None,
+        });
+        let alg = alg.ok_or_else(|| Error::Policy(format!("key {name} verifies no MAC")))?;
+        Ok((key, alg))
+    }
+
     /// The active version of a symmetric key that is bound to the `alg` of a JWS.
     fn mac_key(&self, jws: &Jws<'_>, name: &str) -> Result<&ServedKey> {
         let alg = jws.only_alg()?;

@@ -13,6 +13,7 @@ use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::header::Header;
+use crate::keyring::MAX_CANDIDATES;
 use crate::primitives::secret::is_equal;
 use crate::secret::Plaintext;
 
@@ -47,6 +48,16 @@ pub struct Authenticated<T> {
     value: T,
     header: Header,
     alg: SignatureAlgorithm,
+    index: usize,
+}
+
+/// Which signatures are looked at.
+#[derive(Clone, Copy)]
+enum Among {
+    /// The only one.
+    One,
+    /// Those with this algorithm that the key could have made.
+    Any(SignatureAlgorithm),
 }
 
 impl Jws<'_> {
@@ -62,9 +73,7 @@ impl Jws<'_> {
         key: &dyn HardwareKey,
         kid: Option<&str>,
     ) -> Result<Authenticated<Plaintext>> {
-        let payload = self.own_payload()?;
-        let (header, alg) = self.check_mac(payload.as_bytes(), key, kid)?;
-        Ok(Authenticated { value: self.decoded(payload)?, header, alg })
+        self.carried(Among::One, key, kid)
     }
 
     /// As [`Jws::authenticate`], of a JWS without payload (RFC 7515 appendix F) over `payload`.
@@ -77,9 +86,37 @@ impl Jws<'_> {
         key: &dyn HardwareKey,
         kid: Option<&str>,
     ) -> Result<Authenticated<()>> {
-        self.check_detached()?;
-        let (header, alg) = self.check_mac(&self.signed_form(payload), key, kid)?;
-        Ok(Authenticated { value: (), header, alg })
+        self.detached(Among::One, payload, key, kid)
+    }
+
+    /// As [`Jws::authenticate`], of a JWS with any number of signatures, of which one has to be the MAC
+    /// by `alg` of the key. Nothing is said of the others: who must have signed besides is for
+    /// [`Jws::verify`].
+    ///
+    /// # Errors
+    /// As [`Jws::authenticate`]; [`Error::KeyNotFound`] if no signature could be the key's;
+    /// [`Error::Policy`] if more than [`MAX_CANDIDATES`] could, each of which costs a call to the device.
+    pub fn authenticate_any(
+        self,
+        alg: SignatureAlgorithm,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<Plaintext>> {
+        self.carried(Among::Any(alg), key, kid)
+    }
+
+    /// As [`Jws::authenticate_any`], of a JWS without payload over `payload`.
+    ///
+    /// # Errors
+    /// As [`Jws::authenticate_any`]; [`Error::Malformed`] if the JWS has a payload of its own.
+    pub fn authenticate_any_detached(
+        self,
+        payload: &[u8],
+        alg: SignatureAlgorithm,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<()>> {
+        self.detached(Among::Any(alg), payload, key, kid)
     }
 
     /// As [`Jws::authenticate_detached`], reading the payload once and holding a few kilobytes of it.
@@ -96,52 +133,98 @@ impl Jws<'_> {
         kid: Option<&str>,
     ) -> Result<Authenticated<()>> {
         self.check_detached()?;
-        let checked = self.check_key(key, kid)?;
+        let (index, checked) = self.candidates(Among::One, key, kid)?[0];
         let mut input = SigningInput::new(&checked.text, payload, self.encoded);
         let mac = key.mac_reader(checked.alg, &mut input).map_err(told_of_message)?;
         match is_equal(&mac, &checked.signature) {
-            true => {
-                Ok(Authenticated { value: (), header: checked.protected.clone(), alg: checked.alg })
-            }
+            true => Ok(Authenticated::new((), index, checked)),
             false => Err(Error::SignatureInvalid),
         }
     }
 
-    fn check_mac(
-        &self,
+    fn carried(
+        self,
+        among: Among,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Authenticated<Plaintext>> {
+        let payload = self.own_payload()?;
+        let (index, checked) = self.check_mac(among, payload.as_bytes(), key, kid)?;
+        Ok(Authenticated::new(self.decoded(payload)?, index, checked))
+    }
+
+    fn detached(
+        self,
+        among: Among,
         payload: &[u8],
         key: &dyn HardwareKey,
         kid: Option<&str>,
-    ) -> Result<(Header, SignatureAlgorithm)> {
-        let checked = self.check_key(key, kid)?;
-        // The payload may come out of a JWE: no copy of it stays behind.
-        let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
-        match key.verify_mac(checked.alg, &input, &checked.signature)? {
-            true => Ok((checked.protected.clone(), checked.alg)),
-            false => Err(Error::SignatureInvalid),
-        }
+    ) -> Result<Authenticated<()>> {
+        self.check_detached()?;
+        let (index, checked) = self.check_mac(among, &self.signed_form(payload), key, kid)?;
+        Ok(Authenticated::new((), index, checked))
     }
 
-    /// Checks that the only signature is a MAC that `key` can have made.
-    fn check_key(&self, key: &dyn HardwareKey, kid: Option<&str>) -> Result<&Checked<'_>> {
-        let checked = self.only()?;
-        let (alg, told) = (checked.alg, checked.believed.kid());
+    /// Finds the MAC of the key.
+    fn check_mac(
+        &self,
+        among: Among,
+        payload: &[u8],
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<(usize, &Checked<'_>)> {
+        for (index, checked) in self.candidates(among, key, kid)? {
+            // The payload may come out of a JWE: no copy of it stays behind.
+            let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+            if key.verify_mac(checked.alg, &input, &checked.signature)? {
+                return Ok((index, checked));
+            }
+        }
+        Err(Error::SignatureInvalid)
+    }
+
+    /// The signatures that can be MACs of the key, with their places; at least one.
+    fn candidates(
+        &self,
+        among: Among,
+        key: &dyn HardwareKey,
+        kid: Option<&str>,
+    ) -> Result<Vec<(usize, &Checked<'_>)>> {
+        let alg = match among {
+            Among::One => self.only()?.alg,
+            Among::Any(alg) => alg,
+        };
         let fits = |kind| alg.is_symmetric() && alg.fits(kind);
         if !key.info().secret.is_some_and(|secret| fits(secret.shape().kind())) {
             return Err(Error::Policy(format!("the key named here is not for {alg}")));
         }
-        if let (Some(told), Some(kid)) = (told, kid)
-            && told != kid
-        {
-            return Err(Error::KeyNotFound(
+        let is_meant = |checked: &Checked<'_>| match (checked.believed.kid(), kid) {
+            (Some(told), Some(kid)) => told == kid,
+            _ => true,
+        };
+        let candidates = self.passed().filter(|(_, it)| it.alg == alg && is_meant(it));
+        let candidates: Vec<_> = candidates.collect();
+        match (candidates.len(), among) {
+            (0, Among::One) => Err(Error::KeyNotFound(
                 "the token names a kid that is not that of the key named here".into(),
-            ));
+            )),
+            (0, Among::Any(_)) => Err(Error::KeyNotFound(format!(
+                "no signature of the token could be a MAC by {alg} of the key named here"
+            ))),
+            (1..=MAX_CANDIDATES, _) => Ok(candidates),
+            (count, _) => Err(Error::Policy(format!(
+                "{count} signatures could be MACs of the key named here, at most {MAX_CANDIDATES} \
+                 are tried"
+            ))),
         }
-        Ok(checked)
     }
 }
 
 impl<T> Authenticated<T> {
+    fn new(value: T, index: usize, checked: &Checked<'_>) -> Self {
+        Self { value, header: checked.protected.clone(), alg: checked.alg, index }
+    }
+
     /// Returns what the MAC vouches for.
     pub fn get(&self) -> &T {
         &self.value
@@ -160,5 +243,10 @@ impl<T> Authenticated<T> {
     /// Returns the algorithm.
     pub fn alg(&self) -> SignatureAlgorithm {
         self.alg
+    }
+
+    /// Returns the place of the MAC among the signatures of the token, from 0.
+    pub fn index(&self) -> usize {
+        self.index
     }
 }

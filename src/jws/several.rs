@@ -355,10 +355,17 @@ impl<'a> Jws<'a> {
             [Ok(only)] => Ok(only),
             [Err(error)] => Err(error.clone()),
             several => Err(Error::Policy(format!(
-                "the token has {} signatures: a MAC stands alone",
+                "the token has {} signatures: a MAC stands alone, or one of them must be the key's \
+                 (--require any)",
                 several.len()
             ))),
         }
+    }
+
+    /// Returns the signatures whose headers policy has let through, with their places.
+    pub(super) fn passed(&self) -> impl Iterator<Item = (usize, &Checked<'a>)> {
+        let each = self.signatures.iter().enumerate();
+        each.filter_map(|(index, signature)| Some((index, signature.as_ref().ok()?)))
     }
 
     pub(super) fn check_detached(&self) -> Result<()> {
