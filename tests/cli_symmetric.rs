@@ -230,6 +230,16 @@ fn a_payload_is_authenticated_with_a_key_that_the_caller_names() {
     assert_eq!(place.json_refusal(&["verify", "--key", "second"], &token).1, "key_not_found");
     assert_eq!(place.json_refusal(&["verify", "--key", "HS512"], &token).1, "policy");
     assert_eq!(place.json_refusal(&["verify"], &token).0, 2);
+    // Among several, by the rule that one of them must be the key's.
+    let keys = ["--key", "HS512", "--key", "HS256", "--format", "general"];
+    let several = place.run(&[&["sign"], &keys[..]].concat(), b"payload").stdout;
+    let verified = place.json(&["verify", "--key", "HS256", "--require", "any"], &several);
+    assert_eq!((&verified["index"], &verified["alg"]), (&1.into(), &"HS256".into()));
+    for (key, rule, code) in [("HS384", "any", "key_not_found"), ("HS256", "all", "usage")] {
+        let args = ["verify", "--key", key, "--require", rule];
+        assert_eq!(place.json_refusal(&args, &several).1, code, "{key} {rule}");
+    }
+    assert_eq!(place.json_refusal(&["verify", "--key", "HS256"], &several).1, "usage");
     let both = ["verify", "--key", "HS256", "--keys", "x.jwk"];
     assert_eq!(place.json_refusal(&both, &token).0, 2);
 }
