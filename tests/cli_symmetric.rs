@@ -239,7 +239,7 @@ fn a_payload_is_authenticated_with_a_key_that_the_caller_names() {
         let args = ["verify", "--key", key, "--require", rule];
         assert_eq!(place.json_refusal(&args, &several).1, code, "{key} {rule}");
     }
-    assert_eq!(place.json_refusal(&["verify", "--key", "HS256"], &several).1, "usage");
+    assert_eq!(place.json_refusal(&["verify", "--key", "HS256"], &several).1, "policy");
     let both = ["verify", "--key", "HS256", "--keys", "x.jwk"];
     assert_eq!(place.json_refusal(&both, &token).0, 2);
 }

@@ -256,7 +256,7 @@ fn a_mac_among_several_signatures_is_that_of_the_rfc() {
         let done = any(&token, kid).unwrap();
         assert_eq!((done.get().as_bytes(), done.index(), done.alg()), (&payload[..], 2, alg));
         let jws = Jws::parse(token.as_bytes(), &policy.jws).unwrap();
-        assert_eq!(jws.authenticate(&*key, kid).unwrap_err().code(), "usage");
+        assert_eq!(jws.authenticate(&*key, kid).unwrap_err().code(), "policy");
         assert_eq!(any(&token, Some("another")).unwrap_err().code(), "key_not_found");
         assert_eq!(any(&many.to_string(), kid).unwrap_err().code(), "policy");
         let other = token.replacen("\"payload\":\"", "\"payload\":\"AAAA", 1);
