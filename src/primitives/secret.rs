@@ -19,7 +19,7 @@ pub fn hmac(hash: Hash, key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(algorithm(hash), key), message).as_ref().to_vec()
 }
 
-/// As [`hmac`], of a message that is read to its end.
+/// As [`hmac()`], of a message that is read to its end.
 ///
 /// # Errors
 /// Those of the reader.

@@ -91,7 +91,7 @@ impl SignatureAlgorithm {
     }
 
     /// Returns whether a key of `kind` can do this algorithm. A MAC takes keys up to
-    /// [`MAX_SECRET_BITS`].
+    /// [`MAX_SECRET_BITS`](super::MAX_SECRET_BITS).
     pub fn fits(self, kind: KeyKind) -> bool {
         match kind {
             KeyKind::Rsa => self.curve().is_none() && !self.is_symmetric(),
