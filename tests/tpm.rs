@@ -623,7 +623,7 @@ fn a_persistent_handle_serves_and_is_known_when_replaced() {
 fn no_tpm_behind_the_tcti_is_said() {
     let config = TpmConfig {
         name: "nobody".into(),
-        tcti: swtpm::tcti(swtpm::free_ports()),
+        tcti: swtpm::tcti(swtpm::next_ports()),
         keys: Path::new(env!("CARGO_TARGET_TMPDIR")).join("nobody"),
         auth: PinSource::None,
         parent_name: None,
@@ -641,4 +641,31 @@ fn an_unpinned_parent_gets_no_private_key() {
     let answer = keystore.import(&locator, &p256, &rfc7517_key());
     assert!(matches!(answer, Err(BackendError::Misconfigured { .. })), "{answer:?}");
     assert!(matches!(keystore.find(&locator), Err(BackendError::NotFound { .. })));
+}
+
+/// tpm2-tss opens its sockets without FD_CLOEXEC, and swtpm serves one connection until nobody holds
+/// it any more.
+#[test]
+fn a_tpm_that_starts_does_not_hold_the_connections_of_another() {
+    let (tpm, mut other) = (Swtpm::start(), Swtpm::start());
+    let keystore = open_without_auth(&tpm);
+    let key = signing(&keystore);
+    let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                sign(&*key).unwrap();
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..30 {
+            other.restart();
+            let (before, start) = (done.load(Ordering::Relaxed), Instant::now());
+            while done.load(Ordering::Relaxed) < before + 2 {
+                assert!(start.elapsed() < Duration::from_secs(60), "its TPM answers no more");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

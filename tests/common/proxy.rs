@@ -38,9 +38,9 @@ impl Proxy {
     /// Stands before the TPM at `target`.
     pub fn before(target: u16) -> Self {
         loop {
-            let port = swtpm::free_ports();
-            let commands = TcpListener::bind(("127.0.0.1", port));
-            let control = TcpListener::bind(("127.0.0.1", port + 1));
+            let port = swtpm::next_ports();
+            let commands = TcpListener::bind((swtpm::host(), port));
+            let control = TcpListener::bind((swtpm::host(), port + 1));
             let (Ok(commands), Ok(control)) = (commands, control) else { continue };
             let state =
                 Arc::new(State { target, exchanges: Mutex::default(), alter: Mutex::default() });
@@ -78,7 +78,7 @@ impl Proxy {
 
 impl State {
     fn serve(&self, mut client: TcpStream) {
-        let Ok(mut tpm) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        let Ok(mut tpm) = TcpStream::connect((swtpm::host(), self.target)) else { return };
         while let Some(command) = message(&mut client) {
             if tpm.write_all(&command).is_err() {
                 return;
@@ -97,7 +97,7 @@ impl State {
 
 /// Sends a command to the TPM at `port` as it is.
 pub fn exchange(port: u16, command: &[u8]) -> Vec<u8> {
-    let mut tpm = TcpStream::connect(("127.0.0.1", port)).expect("a TPM");
+    let mut tpm = TcpStream::connect((swtpm::host(), port)).expect("a TPM");
     tpm.write_all(command).expect("sent");
     message(&mut tpm).expect("an answer")
 }
@@ -113,7 +113,7 @@ fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 fn pipe(client: TcpStream, target: u16) {
-    let Ok(tpm) = TcpStream::connect(("127.0.0.1", target)) else { return };
+    let Ok(tpm) = TcpStream::connect((swtpm::host(), target)) else { return };
     let (Ok(mut from), Ok(mut to)) = (client.try_clone(), tpm.try_clone()) else { return };
     thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);

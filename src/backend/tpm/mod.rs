@@ -24,7 +24,9 @@
 //! tpm2-tss keeps authorization values, and what it has decrypted, in buffers of its own that it
 //! does not clear.
 //!
-//! A process that forks must open its keystores after the fork.
+//! A process that forks must open its keystores after the fork. tpm2-tss opens its sockets without
+//! FD_CLOEXEC: a program that another thread starts meanwhile inherits the connection, and an swtpm
+//! serves nobody else until that program ends.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
