@@ -72,7 +72,7 @@ use fault::Fault;
 use key::TpmKey;
 use object::keyfile::KeyFile;
 use object::store::{Stamp, Store, Unread};
-use object::{Material, Place, describe};
+use object::{Identity, Material, Place, describe};
 
 /// The longest authorization value: a digest of the hash that names the key.
 const MAX_AUTH: usize = 32;
@@ -363,9 +363,13 @@ impl Keystore for TpmKeystore {
         spec: &KeySpec,
         _: &SecretJwk,
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        let what = format!("a key of {}", spec.shape);
-        let reason = scheme::Scheme::of_spec(spec).err();
-        Err(self.shared.unsupported(&what, reason.unwrap_or_else(|| "no such key".to_owned())))
+        let what = format!("a known key of {}", spec.shape);
+        let reason = scheme::Scheme::of_spec(spec).err().unwrap_or_else(|| {
+            "a TPM does not tell how long a symmetric key is, and here only those that it made, of \
+             a known length, are served: generate one, or use a PKCS#11 token"
+                .to_owned()
+        });
+        Err(self.shared.unsupported(&what, reason))
     }
 
     fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
@@ -415,18 +419,21 @@ impl Shared {
         stamp: Option<Stamp>,
     ) -> Result<TpmKey, BackendError> {
         let Some(told) = describe(&material.public, !empty_auth) else {
-            let reason = "not RSA, P-256, P-384 or P-521".to_owned();
+            let reason =
+                "not RSA, P-256, P-384 or P-521, and no key for HMAC with SHA-256, SHA-384 \
+                          or SHA-512 that a TPM made (sensitiveDataOrigin)"
+                    .to_owned();
             return Err(self.unsupported(&format!("the key at {locator}"), reason));
         };
-        if let PublicKey::Point(point) = &told.key
+        if let Identity::Public(PublicKey::Point(point)) = &told.key
             && ecdh::check_point(point).is_err()
         {
             return Err(self.misconfigured(format!(
                 "the public area at {locator} was changed: its point is not on the curve"
             )));
         }
-        let (public, info) = info(locator, told);
-        Ok(TpmKey::new(Arc::clone(self), info, public, material, empty_auth, stamp))
+        let (identity, info) = info(locator, told);
+        Ok(TpmKey::new(Arc::clone(self), info, identity, material, empty_auth, stamp))
     }
 
     fn error(&self, trouble: Trouble) -> BackendError {
@@ -495,16 +502,20 @@ fn read_auth(name: &str, source: &PinSource) -> Result<Zeroizing<Vec<u8>>, Backe
 }
 
 /// Turns a description into what the seam tells.
-fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
+fn info(locator: &Locator, told: object::Description) -> (Identity, KeyInfo) {
     let label = match locator {
         Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
         _ => None,
     };
+    let (public, secret) = match &told.key {
+        Identity::Public(public) => (Some(public.clone()), None),
+        Identity::Secret(secret) => (None, Some(*secret)),
+    };
     let info = KeyInfo {
         locator: locator.clone(),
         label,
-        public: Some(told.key.clone()),
-        secret: None,
+        public,
+        secret,
         unproven: told.unproven,
         weak: told.weak,
         attributes: told.attributes,
