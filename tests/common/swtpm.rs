@@ -108,6 +108,14 @@ impl Swtpm {
 
     /// Runs one of tpm2-tools, or openssl with its provider, on it; returns what it wrote.
     pub fn tool(&self, program: &str, args: &[&str]) -> String {
+        let (is_done, said) = self.attempt(program, args);
+        assert!(is_done, "{program} {args:?}: {said}");
+        said
+    }
+
+    /// As [`Swtpm::tool`], where it may be refused: whether it was done, and what it wrote, or its
+    /// errors.
+    pub fn attempt(&self, program: &str, args: &[&str]) -> (bool, String) {
         let output = inheriting_nothing(program)
             .args(args)
             .current_dir(&self.directory)
@@ -116,9 +124,9 @@ impl Swtpm {
             .stdin(Stdio::null())
             .output()
             .unwrap_or_else(|error| panic!("{program} (Debian: tpm2-tools, openssl): {error}"));
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {args:?}: {errors}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let is_done = output.status.success();
+        let said = if is_done { &output.stdout } else { &output.stderr };
+        (is_done, String::from_utf8_lossy(said).into_owned())
     }
 
     /// Returns whether it has come up: whether this very process listens on both ports.
