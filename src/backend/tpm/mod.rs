@@ -11,6 +11,10 @@
 //! | `fault` | what a code of the TPM means |
 //! | `bare` | the same commands by hand, for a measurement |
 //!
+//! A key for HMAC is one that the TPM has made, as long as the hash; it is known by a check value of its
+//! name. TPM2_HMAC takes 1024 bytes at once with most TPMs: a longer message is refused, as the binding
+//! has no sequence commands.
+//!
 //! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
 //! of a salt that is encrypted to the parent key, with the first parameter encrypted both ways: no
 //! CEK, shared secret or authorization value crosses in the clear, an answer that was altered is
@@ -264,8 +268,8 @@ impl TpmKeystore {
             Ok(found)
         })?;
         let info = |(handle, public): &(u32, _)| {
-            let locator = Locator::Handle(*handle);
-            describe(public, !shared.auth.is_empty()).map(|told| info(&locator, told).1)
+            let told = describe(public, !shared.auth.is_empty())?;
+            Some(told.into_info(&Locator::Handle(*handle)).1)
         };
         Ok(found.iter().filter_map(info).collect())
     }
@@ -309,7 +313,7 @@ impl Keystore for TpmKeystore {
             match shared.store.read(&name) {
                 Ok(file) => {
                     let told = describe(&file.public, !file.empty_auth);
-                    keys.extend(told.map(|told| info(&Locator::KeyFile(name), told).1));
+                    keys.extend(told.map(|told| told.into_info(&Locator::KeyFile(name)).1));
                 }
                 Err(Unread::Missing) => {}
                 Err(Unread::Wrong(reason)) => {
@@ -432,7 +436,7 @@ impl Shared {
                 "the public area at {locator} was changed: its point is not on the curve"
             )));
         }
-        let (identity, info) = info(locator, told);
+        let (identity, info) = told.into_info(locator);
         Ok(TpmKey::new(Arc::clone(self), info, identity, material, empty_auth, stamp))
     }
 
@@ -499,29 +503,6 @@ fn read_auth(name: &str, source: &PinSource) -> Result<Zeroizing<Vec<u8>>, Backe
         });
     }
     Ok(auth)
-}
-
-/// Turns a description into what the seam tells.
-fn info(locator: &Locator, told: object::Description) -> (Identity, KeyInfo) {
-    let label = match locator {
-        Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
-        _ => None,
-    };
-    let (public, secret) = match &told.key {
-        Identity::Public(public) => (Some(public.clone()), None),
-        Identity::Secret(secret) => (None, Some(*secret)),
-    };
-    let info = KeyInfo {
-        locator: locator.clone(),
-        label,
-        public,
-        secret,
-        unproven: told.unproven,
-        weak: told.weak,
-        attributes: told.attributes,
-        exportable: told.exportable,
-    };
-    (told.key, info)
 }
 
 fn evict(live: &mut Live, number: u32) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use tss_esapi::structures::{EccScheme, HashScheme, Private, Public, RsaScheme};
 use tss_esapi::traits::Marshall;
 
 use super::scheme;
-use crate::backend::{CheckValue, SecretInfo};
+use crate::backend::{CheckValue, KeyInfo, Locator, SecretInfo};
 use crate::jose::alg::KeyKind;
 use crate::jose::jwk::{PublicKey, PublicPoint, RsaPublic};
 
@@ -63,6 +63,31 @@ pub(super) struct Description {
     pub(super) weak: Vec<String>,
     /// It can be duplicated out of the TPM by whoever satisfies its policy.
     pub(super) exportable: bool,
+}
+
+impl Description {
+    /// Turns it into what the seam tells.
+    pub(super) fn into_info(self, locator: &Locator) -> (Identity, KeyInfo) {
+        let label = match locator {
+            Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
+            _ => None,
+        };
+        let (public, secret) = match &self.key {
+            Identity::Public(public) => (Some(public.clone()), None),
+            Identity::Secret(secret) => (None, Some(*secret)),
+        };
+        let info = KeyInfo {
+            locator: locator.clone(),
+            label,
+            public,
+            secret,
+            unproven: self.unproven,
+            weak: self.weak,
+            attributes: self.attributes,
+            exportable: self.exportable,
+        };
+        (self.key, info)
+    }
 }
 
 /// Reads a public area; `None` for a kind of key that JOSE does not have, and for a symmetric key that
