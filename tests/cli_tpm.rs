@@ -229,6 +229,17 @@ fn a_key_for_hmac_through_its_life() {
     let import = ["key", "import", "known", "--alg", "HS256", "--from", "pair.jwk"];
     assert_ne!(place.code(&import, b"").0, 0);
 
+    // Taken over under another name, it is the same key.
+    fs::copy(place.path("keys/mac.pem"), place.path("keys/copy.pem")).unwrap();
+    let adopt = ["key", "adopt", "copy", "--object", "file:copy.pem", "--alg"];
+    let (status, said) = place.code(&[&adopt[..], &["HS512"]].concat(), b"");
+    assert_eq!(status, 2, "{said}");
+    let adopted = json(&[&adopt[..], &["HS256"]].concat());
+    assert_eq!((&adopted["secret"], &adopted["unproven"]), (secret, &json!([])), "{adopted}");
+    let copy = place.good(&["sign", "--key", "copy"], b"payload");
+    assert_eq!(place.good(&["verify", "--key", "copy"], &copy), b"payload");
+    assert_eq!(place.code(&["verify", "--key", "copy"], &token).0, 4, "another kid");
+
     place.good(&["key", "destroy", "mac", "--confirm", check, "--force"], b"");
     assert_eq!(place.code(&["verify", "--key", "mac"], &token).0, 4);
     assert!(!place.path("keys/mac.pem").exists());

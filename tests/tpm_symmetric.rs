@@ -3,20 +3,20 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::proxy::{self, Proxy};
+use common::swtpm::keys::{file_of, plain, spec};
 use common::swtpm::{self, Swtpm};
 use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
 use hsm_jose::backend::{
-    BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Locator, SecretInfo, Support, ToSign,
+    BackendError, HardwareKey, KeyShape, Keystore, Locator, SecretInfo, Support, ToSign,
 };
 use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use hsm_jose::jose::oct::SecretJwk;
-use hsm_jose::secret::PinSource;
 
 const MESSAGE: &[u8] = b"message";
 const HS256: SignatureAlgorithm = SignatureAlgorithm::Hs256;
@@ -31,25 +31,18 @@ const MACS: [(SignatureAlgorithm, u32); 3] = [
 /// TPM_PT_INPUT_BUFFER of swtpm.
 const MAX_INPUT: usize = 1024;
 
-fn spec(alg: KeyAlgorithm, bits: u32) -> KeySpec {
-    KeySpec { shape: KeyShape::Oct { bits }, algs: vec![alg] }
+const fn oct(bits: u32) -> KeyShape {
+    KeyShape::Oct { bits }
 }
 
 fn generate(keystore: &dyn Keystore, alg: SignatureAlgorithm, bits: u32) -> Arc<dyn HardwareKey> {
     let locator = keystore.new_locator("mac").unwrap();
-    let made = keystore.generate(&locator, &spec(KeyAlgorithm::Sign(alg), bits));
+    let made = keystore.generate(&locator, &spec(oct(bits), KeyAlgorithm::Sign(alg)));
     made.unwrap_or_else(|error| panic!("{alg} {bits}: {error}"))
 }
 
 fn mac(key: &dyn HardwareKey, alg: SignatureAlgorithm) -> Vec<u8> {
     key.sign(alg, ToSign::Message(MESSAGE)).unwrap_or_else(|error| panic!("{alg}: {error}"))
-}
-
-fn file_of(config: &TpmConfig, key: &dyn HardwareKey) -> PathBuf {
-    match &key.info().locator {
-        Locator::KeyFile(name) => config.keys.join(name),
-        other => panic!("{other}"),
-    }
 }
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, BackendError>) -> String {
@@ -59,13 +52,8 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, BackendError>) -> String {
     }
 }
 
-/// Without authorization values: restarts do not count against them.
-fn plain(tpm: &Swtpm) -> TpmConfig {
-    TpmConfig { auth: PinSource::None, ..tpm.config("tpm") }
-}
-
 /// TPM2B_PUBLIC and TPM2B_PRIVATE of a key file: its last two OCTET STRINGs, as files for tpm2-tools.
-fn halves(tpm: &Swtpm, file: &PathBuf) -> [Vec<u8>; 2] {
+fn halves(tpm: &Swtpm, file: &Path) -> [Vec<u8>; 2] {
     let text = std::fs::read_to_string(file).unwrap();
     let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
     let der = STANDARD.decode(base64).unwrap();
@@ -87,7 +75,7 @@ fn halves(tpm: &Swtpm, file: &PathBuf) -> [Vec<u8>; 2] {
 }
 
 /// Loads a key file with tpm2-tools, as `key.ctx`.
-fn load_with_tools(tpm: &Swtpm, file: &PathBuf) {
+fn load_with_tools(tpm: &Swtpm, file: &Path) {
     halves(tpm, file);
     let attributes =
         "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
@@ -103,7 +91,7 @@ fn load_with_tools(tpm: &Swtpm, file: &PathBuf) {
 fn a_key_for_each_hmac_is_made_and_stays_in_the_tpm() {
     let keystore = swtpm::open("tpm");
     for (alg, bits) in MACS {
-        let support = keystore.supports(KeyAlgorithm::Sign(alg), KeyShape::Oct { bits }).unwrap();
+        let support = keystore.supports(KeyAlgorithm::Sign(alg), oct(bits)).unwrap();
         assert_eq!(support, Support::Hardware { mechanism: "TPM_ALG_HMAC" }, "{alg}");
         let key = generate(&keystore, alg, bits);
         assert_eq!(key.support(KeyAlgorithm::Sign(alg)).unwrap(), support);
@@ -177,7 +165,7 @@ fn a_tpm_without_hmac_is_told_before() {
     let tpm = Swtpm::start();
     let proxy = Proxy::before(tpm.port);
     let config = TpmConfig { tcti: swtpm::tcti(proxy.port), ..plain(&tpm) };
-    let shape = KeyShape::Oct { bits: 256 };
+    let shape = oct(256);
     // TPM_RC_COMMAND_CODE; TPM_RC_HASH of the first parameter.
     for (refused, code, name) in
         [(proxy::HMAC, 0x143_u32, "COMMAND_CODE"), (proxy::TEST_PARMS, 0x1c3, "HASH")]
@@ -188,7 +176,7 @@ fn a_tpm_without_hmac_is_told_before() {
         let Support::No { reason } = support else { panic!("{support:?}") };
         assert!(reason.contains(name), "{reason}");
         let locator = keystore.new_locator("mac").unwrap();
-        let said = refusal(keystore.generate(&locator, &spec(KeyAlgorithm::Sign(HS256), 256)));
+        let said = refusal(keystore.generate(&locator, &spec(oct(256), KeyAlgorithm::Sign(HS256))));
         assert!(said.contains(name), "{said}");
         assert!(matches!(keystore.find(&locator), Err(BackendError::NotFound { .. })));
         proxy.leave();
@@ -204,12 +192,12 @@ fn a_key_is_as_long_as_the_tpm_makes_it() {
     let keystore = TpmKeystore::open(config.clone()).unwrap();
     let lengths = MACS.map(|(alg, bits)| {
         for other in [bits + 8, 768, 1024] {
-            let shape = KeyShape::Oct { bits: other };
+            let shape = oct(other);
             let support = keystore.supports(KeyAlgorithm::Sign(alg), shape).unwrap();
             let Support::No { reason } = support else { panic!("{support:?}") };
             assert!(reason.contains(&format!("that of the hash, {bits} bits")), "{reason}");
             let locator = keystore.new_locator("mac").unwrap();
-            refusal(keystore.generate(&locator, &spec(KeyAlgorithm::Sign(alg), other)));
+            refusal(keystore.generate(&locator, &spec(oct(other), KeyAlgorithm::Sign(alg))));
             assert!(matches!(keystore.find(&locator), Err(BackendError::NotFound { .. })));
         }
         let key = generate(&keystore, alg, bits);
@@ -232,17 +220,17 @@ fn keys_of_aes_and_known_keys_are_refused_with_the_reason() {
         (KeyManagement::Dir, "no AES in GCM"),
     ] {
         let alg = KeyAlgorithm::Unwrap(alg);
-        let support = keystore.supports(alg, KeyShape::Oct { bits: 256 }).unwrap();
+        let support = keystore.supports(alg, oct(256)).unwrap();
         let Support::No { reason: told } = support else { panic!("{support:?}") };
         assert!(told.contains(reason), "{alg}: {told}");
         let locator = keystore.new_locator("aes").unwrap();
-        let said = refusal(keystore.generate(&locator, &spec(alg, 256)));
+        let said = refusal(keystore.generate(&locator, &spec(oct(256), alg)));
         assert!(said.contains(reason), "{alg}: {said}");
-        let said = refusal(keystore.import_secret(&locator, &spec(alg, 256), &known));
+        let said = refusal(keystore.import_secret(&locator, &spec(oct(256), alg), &known));
         assert!(said.contains(reason), "{alg}: {said}");
     }
     let locator = keystore.new_locator("mac").unwrap();
-    let mac = spec(KeyAlgorithm::Sign(HS256), 256);
+    let mac = spec(oct(256), KeyAlgorithm::Sign(HS256));
     let said = refusal(keystore.import_secret(&locator, &mac, &known));
     assert!(said.contains("generate one"), "{said}");
     assert!(matches!(keystore.find(&locator), Err(BackendError::NotFound { .. })));

@@ -13,6 +13,7 @@ use hsm_jose::secret::PinSource;
 /// The authorization value of the fixture: with a colon and a blank, which are part of it.
 pub const AUTH: &str = "12:34 56";
 
+pub mod keys;
 mod process;
 
 use process::{inheriting_nothing, is_listening};
