@@ -1,6 +1,7 @@
 //! One private or symmetric key of the TPM, and how it does each algorithm.
 
 use std::fmt;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -100,6 +101,22 @@ impl HardwareKey for TpmKey {
     fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError> {
         match self.way(KeyAlgorithm::Sign(alg))? {
             Ok(scheme) => self.sign_by(*scheme, alg, input),
+            Err(reason) => Err(self.shared.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
+    fn takes_reader(&self) -> bool {
+        matches!(self.identity, Identity::Secret(_))
+    }
+
+    fn mac_reader(
+        &self,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        match self.way(KeyAlgorithm::Sign(alg))? {
+            Ok(Scheme::Hmac(hash)) => self.authenticate_reader(*hash, alg, message),
+            Ok(_) => Err(self.shared.unsupported(alg.name(), "it is not a MAC".to_owned())),
             Err(reason) => Err(self.shared.unsupported(alg.name(), reason.clone())),
         }
     }

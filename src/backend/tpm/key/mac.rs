@@ -1,5 +1,7 @@
 //! HMAC in the TPM: one command, and a message that fits into it.
 
+use std::io::ErrorKind;
+
 use tss_esapi::structures::MaxBuffer;
 
 use super::*;
@@ -18,15 +20,14 @@ impl TpmKey {
             let reason = "HMAC takes the message, not a digest".to_owned();
             return Err(self.shared.unsupported(alg.name(), reason));
         };
-        let max = self.shared.run(|live| Ok(live.max_input()))?;
+        let max = self.max_input()?;
         if message.len() > max {
             return Err(self.shared.unsupported(
-                &format!("{alg} over {} bytes", message.len()),
-                format!(
-                    "TPM2_HMAC takes {max} bytes at once (TPM_PT_INPUT_BUFFER), and the binding \
-                     (tss-esapi 7.7) has no commands for more: shorten what is signed (header and \
-                     payload in base64url), or use ES256 or a PKCS#11 token"
-                ),
+                &format!("{alg} over more than {max} bytes"),
+                "TPM2_HMAC takes no more at once (TPM_PT_INPUT_BUFFER), and the binding (tss-esapi \
+                 7.7) has no commands for parts: shorten what is signed (header and payload in \
+                 base64url), or use ES256 or a PKCS#11 token"
+                    .to_owned(),
             ));
         }
         let buffer = self.parameter(MaxBuffer::try_from(message))?;
@@ -45,5 +46,32 @@ impl TpmKey {
             Err(Failure::Input(fault)) => Err(fault.into_error(self.keystore())),
             Err(Failure::Other(error)) => Err(error),
         }
+    }
+
+    /// As [`TpmKey::authenticate`], of a message that is read: one byte more than the TPM takes, at
+    /// most.
+    pub(super) fn authenticate_reader(
+        &self,
+        hash: Hash,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        let most = self.max_input()? + 1;
+        // Never grown, so that no copy is left behind.
+        let mut held = Zeroizing::new(vec![0; most]);
+        let mut len = 0;
+        while len < most {
+            match message.read(&mut held[len..]) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(BackendError::Message { reason: error.to_string() }),
+            }
+        }
+        self.authenticate(hash, alg, ToSign::Message(&held[..len]))
+    }
+
+    fn max_input(&self) -> Result<usize, BackendError> {
+        self.shared.run(|live| Ok(live.max_input()))
     }
 }
