@@ -13,8 +13,9 @@ use crate::backend::tpm::scheme::hashing_algorithm;
 use crate::jose::alg::Hash;
 use crate::primitives::secret::hmac;
 
-/// RFC 4231 section 4.3, test case 2.
-const KEY: &[u8] = b"Jefe";
+/// As long as a block of SHA-256: a TPM takes no longer key (part 4, `CryptGenerateKeyedHash`), and a
+/// strict one might take none that is shorter than the hash.
+const KEY: [u8; 64] = [0x0b; 64];
 const MESSAGE: &[u8] = b"what do ya want for nothing?";
 
 /// The seed of the known key, as long as the hash of its name.
@@ -39,7 +40,7 @@ pub(super) fn check(
         let sensitive = Sensitive::Bits {
             auth_value: Auth::default(),
             seed_value: Digest::try_from(SEED.as_slice())?,
-            sensitive: SensitiveData::try_from(KEY)?,
+            sensitive: SensitiveData::try_from(KEY.as_slice())?,
         };
         Ok((sensitive, public, MaxBuffer::try_from(MESSAGE)?))
     });
@@ -52,7 +53,7 @@ pub(super) fn check(
             })?)
         })
     })?;
-    match mac.value() == hmac(hash, KEY, MESSAGE) {
+    match mac.value() == hmac(hash, &KEY, MESSAGE) {
         true => Ok(()),
         false => Err(BackendError::Rejected),
     }
