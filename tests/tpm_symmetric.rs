@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use common::proxy::{self, Proxy};
 use common::swtpm::keys::{file_of, plain, spec};
 use common::swtpm::{self, Swtpm};
-use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
+use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore, describe_key_file};
 use hsm_jose::backend::{
     BackendError, HardwareKey, KeyShape, Keystore, Locator, SecretInfo, Support, ToSign,
 };
@@ -249,6 +249,10 @@ fn a_key_is_known_by_size_and_check_value_and_another_in_its_place_is_refused() 
     let name = std::fs::read(tpm.directory.join("name")).unwrap();
     let digits: String = name[2..5].iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(told.check_value.unwrap().to_string(), digits);
+
+    let text = std::fs::read(file_of(&config, &*key)).unwrap();
+    let described = describe_key_file("mac.pem", &text).unwrap();
+    assert_eq!((described.secret, described.public), (Some(told), None));
 
     let find = |secret: SecretInfo| keystore.find_with_secret(&locator, &secret);
     assert_eq!(find(told).unwrap().info().secret, Some(told));
