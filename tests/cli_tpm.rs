@@ -159,6 +159,103 @@ fn production_takes_no_tpm_that_is_not_pinned() {
     assert!(said.contains("software token") && !said.contains("not pinned"), "{said}");
 }
 
+#[test]
+fn a_key_for_hmac_through_its_life() {
+    let place = Place::new();
+    place.good(&["token", "pin", "edge"], b"");
+    let named = "\n[policy]\nprofile = \"strict\"\nsymmetric = [\"HS256\", \"A256KW\"]\n";
+    place.configure(&(place.configuration() + named));
+    let json = |args: &[&str]| -> Value {
+        serde_json::from_slice(&place.good(&[&["--json"], args].concat(), b"")).unwrap()
+    };
+    let made = json(&["key", "generate", "mac", "--alg", "HS256"]);
+    let secret = &made["secret"];
+    assert_eq!((&secret["bits"], made.get("jwk")), (&256.into(), None), "{made}");
+    assert_eq!(made["support"][0]["mechanism"], "TPM_ALG_HMAC", "{made}");
+    let again = json(&["key", "generate", "mac", "--alg", "HS256", "--if-absent"]);
+    assert_eq!((&again["outcome"], &again["secret"]), (&"present".into(), secret));
+    let check = secret["check_value"].as_str().unwrap();
+    let text = |args: &[&str]| String::from_utf8(place.good(args, b"")).unwrap();
+    assert!(text(&["key", "show", "mac"]).contains(&format!("256 bits, check value {check}")));
+    assert!(text(&["key", "list"]).contains(&format!("oct-256:{check}")));
+    assert_eq!(json(&["jwks"])["keys"], json!([]));
+    let doctor = text(&["doctor"]);
+    for part in ["HS512            oct-512   hardware       TPM_ALG_HMAC", "at most 1024 bytes"] {
+        assert!(doctor.contains(part), "{part}: {doctor}");
+    }
+    // The longest signing input, and one byte more: 4 of base64url are 3 of the payload.
+    let token = place.good(&["sign", "--key", "mac"], b"payload");
+    let overhead = token.trim_ascii().iter().position(|byte| *byte == b'.').unwrap() + 1;
+    let longest = vec![b'x'; (1024 - overhead) / 4 * 3 + (1024 - overhead) % 4 * 3 / 4];
+    let long = place.good(&["sign", "--key", "mac"], &longest);
+    assert_eq!(place.good(&["verify", "--key", "mac"], &long), longest);
+    let (status, said) = place.code(&["sign", "--key", "mac"], &[&longest[..], b"x"].concat());
+    assert!(status == 2 && said.contains("more than 1024 bytes"), "{status} {said}");
+    // One that somebody else made too long, with no MAC of the key.
+    let (header, _) = std::str::from_utf8(&token).unwrap().split_once('.').unwrap();
+    let forged = |payload: &[u8], mac: &[u8]| {
+        format!("{header}.{}.{}", base64url::encode(payload), base64url::encode(mac)).into_bytes()
+    };
+    let (status, said) = place.code(&["verify", "--key", "mac"], &forged(&[0; 2000], &[0; 32]));
+    assert!(status == 2 && said.contains("more than 1024 bytes"), "{status} {said}");
+
+    // Detached, as a file of any length is read.
+    fs::write(place.path("payload"), b"payload").unwrap();
+    let detached = place.good(&["sign", "--key", "mac", "--detached", "payload"], b"");
+    place.good(&["verify", "--key", "mac", "--detached", "payload"], &detached);
+    fs::write(place.path("payload"), vec![b'x'; 2_000_000]).unwrap();
+    let large = ["--key", "mac", "--detached", "payload"];
+    for (command, input) in [("sign", &b""[..]), ("verify", &detached)] {
+        let (status, said) = place.code(&[&[command], &large[..]].concat(), input);
+        assert!(status == 2 && said.contains("more than 1024 bytes"), "{status} {said}");
+    }
+
+    assert_eq!(place.good(&["verify", "--key", "mac"], &token), b"payload");
+    let verify = |token: &[u8]| place.code(&["verify", "--key", "mac"], token).0;
+    assert_eq!(verify(&forged(b"payload", &[0; 32])), 3);
+    assert_eq!(verify(&forged(b"payload", &[])), 3);
+    let mac = token.trim_ascii().rsplit(|byte| *byte == b'.').next().unwrap();
+    assert_eq!(verify(&forged(b"paylobd", &base64url::decode(mac).unwrap())), 3);
+
+    // The public key of another, as the secret (RFC 8725 section 2.1).
+    let public = place.good(&["key", "generate", "pair", "--alg", "ES256"], b"");
+    fs::write(place.path("pair.jwk"), &public).unwrap();
+    let hmac = |secret: &[u8]| {
+        let parts = [br#"{"alg":"HS256"}"#.as_slice(), b"payload"].map(base64url::encode);
+        let hash = hsm_jose::jose::alg::Hash::Sha256;
+        let mac = hsm_jose::primitives::secret::hmac(hash, secret, parts.join(".").as_bytes());
+        format!("{}.{}", parts.join("."), base64url::encode(&mac)).into_bytes()
+    };
+    for token in [hmac(&public), hmac(public.trim_ascii())] {
+        assert_eq!(verify(&token), 3);
+        for source in [&["--key", "pair"], &["--keys", "pair.jwk"]] {
+            let (status, said) = place.code(&[&["verify"], &source[..]].concat(), &token);
+            assert_eq!(status, 3, "{said}");
+        }
+    }
+    for (name, alg, why) in [("kw", "A256KW", "no AES key wrap"), ("d", "dir", "no AES in GCM")] {
+        let (status, said) = place.code(&["key", "generate", name, "--alg", alg], b"");
+        assert!(status == 2 && said.contains(why), "{said}");
+    }
+    let import = ["key", "import", "known", "--alg", "HS256", "--from", "pair.jwk"];
+    assert_ne!(place.code(&import, b"").0, 0);
+
+    // Taken over under another name, it is the same key.
+    fs::copy(place.path("keys/mac.pem"), place.path("keys/copy.pem")).unwrap();
+    let adopt = ["key", "adopt", "copy", "--object", "file:copy.pem", "--alg"];
+    let (status, said) = place.code(&[&adopt[..], &["HS512"]].concat(), b"");
+    assert_eq!(status, 2, "{said}");
+    let adopted = json(&[&adopt[..], &["HS256"]].concat());
+    assert_eq!((&adopted["secret"], &adopted["unproven"]), (secret, &json!([])), "{adopted}");
+    let copy = place.good(&["sign", "--key", "copy"], b"payload");
+    assert_eq!(place.good(&["verify", "--key", "copy"], &copy), b"payload");
+    assert_eq!(place.code(&["verify", "--key", "copy"], &token).0, 4, "another kid");
+
+    place.good(&["key", "destroy", "mac", "--confirm", check, "--force"], b"");
+    assert_eq!(place.code(&["verify", "--key", "mac"], &token).0, 4);
+    assert!(!place.path("keys/mac.pem").exists());
+}
+
 /// A compact JWE of a stranger's making, in parts.
 #[derive(Clone)]
 struct Jwe {

@@ -1,72 +1,19 @@
-//! What only a TPM has: the bus, slots, lockout, key files, restarts.
+//! What only a TPM has: the bus, lockout, key files.
 #![cfg(feature = "tpm")]
 
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use common::proxy::{self, Proxy};
+use common::swtpm::keys::*;
 use common::swtpm::{self, Swtpm};
 use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
-use hsm_jose::backend::{
-    BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Locator, Support, ToSign,
-};
-use hsm_jose::jose::alg::{
-    ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
-};
+use hsm_jose::backend::{BackendError, KeyShape, KeySpec, Keystore, Locator, Support};
+use hsm_jose::jose::alg::{Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use hsm_jose::jose::jwk::PrivateJwk;
 use hsm_jose::primitives::verify::VerifyingKey;
 use hsm_jose::secret::PinSource;
-
-const ENC: ContentEncryption = ContentEncryption::A256Gcm;
-const ES256: SignatureAlgorithm = SignatureAlgorithm::Es256;
-const OAEP: KeyManagement = KeyManagement::RsaOaep256;
-const ECDH: KeyManagement = KeyManagement::EcdhEs;
-
-fn spec(shape: KeyShape, alg: KeyAlgorithm) -> KeySpec {
-    KeySpec { shape, algs: vec![alg] }
-}
-
-fn signing(keystore: &dyn Keystore) -> Arc<dyn HardwareKey> {
-    let locator = keystore.new_locator("sig").unwrap();
-    let spec = spec(KeyShape::Curve(Curve::P256), KeyAlgorithm::Sign(ES256));
-    keystore.generate(&locator, &spec).unwrap()
-}
-
-fn decrypting(keystore: &dyn Keystore) -> Arc<dyn HardwareKey> {
-    let locator = keystore.new_locator("rsa").unwrap();
-    let spec = spec(KeyShape::Rsa { bits: 2048 }, KeyAlgorithm::Unwrap(OAEP));
-    keystore.generate(&locator, &spec).unwrap()
-}
-
-fn agreeing(keystore: &dyn Keystore) -> Arc<dyn HardwareKey> {
-    let locator = keystore.new_locator("ecdh").unwrap();
-    let spec = spec(KeyShape::Curve(Curve::P256), KeyAlgorithm::Unwrap(ECDH));
-    keystore.generate(&locator, &spec).unwrap()
-}
-
-fn sign(key: &dyn HardwareKey) -> Result<(), BackendError> {
-    let signature = key.sign(ES256, ToSign::Message(b"message"))?;
-    let public = key.info().public.clone().unwrap();
-    assert!(VerifyingKey::new(&public).unwrap().verify(ES256, b"message", &signature));
-    Ok(())
-}
-
-/// Opens a keystore whose keys have no authorization value: restarts do not count against them.
-fn open_without_auth(tpm: &Swtpm) -> TpmKeystore {
-    let config = TpmConfig { auth: PinSource::None, ..tpm.config("tpm") };
-    TpmKeystore::open(config).unwrap()
-}
-
-fn file_of(keystore: &TpmConfig, key: &dyn HardwareKey) -> std::path::PathBuf {
-    match &key.info().locator {
-        Locator::KeyFile(name) => keystore.keys.join(name),
-        other => panic!("{other}"),
-    }
-}
 
 fn contains(crossed: &[(Vec<u8>, Vec<u8>)], secret: &[u8]) -> bool {
     let has = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
@@ -323,140 +270,6 @@ fn failures(tpm: &Swtpm) -> u32 {
 }
 
 #[test]
-fn twenty_keys_and_eight_threads_share_three_slots() {
-    let tpm = Swtpm::start();
-    let keystore = open_without_auth(&tpm);
-    let keys: Vec<_> = (0..20)
-        .map(|number| match number % 4 {
-            0 => (agreeing(&keystore), false),
-            _ => (signing(&keystore), true),
-        })
-        .collect();
-    std::thread::scope(|scope| {
-        for thread in 0..8 {
-            let keys = &keys;
-            scope.spawn(move || {
-                for round in 0..40 {
-                    let (key, signs) = &keys[(thread * 7 + round * 3) % keys.len()];
-                    match signs {
-                        true => sign(&**key).unwrap(),
-                        false => common::round_trip(&**key, ECDH, ENC),
-                    }
-                }
-            });
-        }
-    });
-    drop(keys);
-    drop(keystore);
-    assert_eq!(tpm.tool("tpm2_getcap", &["handles-transient"]).trim(), "");
-    assert_eq!(tpm.tool("tpm2_getcap", &["handles-loaded-session"]).trim(), "");
-}
-
-#[test]
-fn what_another_user_of_the_tpm_has_flushed_is_loaded_again() {
-    let tpm = Swtpm::start();
-    let keystore = open_without_auth(&tpm);
-    let keys: Vec<_> = (0..5).map(|_| signing(&keystore)).collect();
-    for kind in ["--transient-object", "--loaded-session"] {
-        for turn in 0..keys.len() {
-            for key in &keys {
-                sign(&**key).unwrap();
-            }
-            tpm.tool("tpm2_flushcontext", &[kind]);
-            sign(&*keys[turn]).unwrap();
-        }
-    }
-    drop((keys, keystore));
-    assert_eq!(tpm.tool("tpm2_getcap", &["handles-transient"]).trim(), "");
-    assert_eq!(tpm.tool("tpm2_getcap", &["handles-loaded-session"]).trim(), "");
-}
-
-#[test]
-fn a_tpm_that_was_restarted_is_used_again() {
-    let mut tpm = Swtpm::start();
-    let keystore = open_without_auth(&tpm);
-    let (first, second) = (signing(&keystore), signing(&keystore));
-    sign(&*first).unwrap();
-    for _ in 0..3 {
-        tpm.restart();
-        sign(&*second).unwrap();
-        sign(&*first).unwrap();
-        first.confirm_alive().unwrap();
-    }
-    tpm.restart();
-    // Nobody has noticed yet: the check does, and what follows works.
-    assert!(matches!(first.confirm_alive(), Err(BackendError::Unavailable { .. })));
-    sign(&*first).unwrap();
-    tpm.kill();
-    for _ in 0..3 {
-        let answer = sign(&*first);
-        assert!(matches!(answer, Err(BackendError::Unavailable { .. })), "{answer:?}");
-        assert!(matches!(keystore.health(), Err(BackendError::Unavailable { .. })));
-    }
-    tpm.restart();
-    sign(&*first).unwrap();
-    // The number of a handle names another's key now: it does not sign for us.
-    tpm.restart();
-    let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign";
-    for name in ["a", "b", "c"] {
-        tpm.tool(
-            "tpm2_createprimary",
-            &["-Q", "-G", "ecc256:ecdsa-sha256", "-a", attributes, "-c", name],
-        );
-    }
-    let answer = sign(&*second);
-    assert!(matches!(answer, Err(BackendError::Unavailable { .. })), "{answer:?}");
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-    sign(&*second).unwrap();
-}
-
-#[test]
-fn a_restart_in_the_middle_of_a_load_loses_nothing_but_what_it_meets() {
-    let mut tpm = Swtpm::start();
-    let keystore = open_without_auth(&tpm);
-    let (sig, ecdh) = (signing(&keystore), agreeing(&keystore));
-    let (stop, good, lost) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let (sig, ecdh, stop, good, lost) = (&sig, &ecdh, &stop, &good, &lost);
-            scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = match thread % 2 {
-                        0 => sign(&**sig),
-                        _ => {
-                            let sent =
-                                common::send(&ecdh.info().public.clone().unwrap(), ECDH, ENC);
-                            let answer = ecdh.unwrap_cek(&common::request(&sent, ECDH), ENC);
-                            answer.map(|cek| assert!(common::is_the_cek(&*cek, &sent, ENC)))
-                        }
-                    };
-                    match answer {
-                        Ok(()) => good.fetch_add(1, Ordering::Relaxed),
-                        Err(BackendError::Unavailable { .. }) => {
-                            std::thread::sleep(Duration::from_millis(5));
-                            lost.fetch_add(1, Ordering::Relaxed)
-                        }
-                        Err(error) => panic!("{error}"),
-                    };
-                }
-            });
-        }
-        for _ in 0..5 {
-            std::thread::sleep(Duration::from_millis(200));
-            tpm.restart();
-        }
-        let before = good.load(Ordering::Relaxed);
-        let start = Instant::now();
-        while good.load(Ordering::Relaxed) < before + 20 {
-            assert!(start.elapsed() < Duration::from_secs(20), "it does not come back");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
-    assert!(good.load(Ordering::Relaxed) > 20);
-}
-
-#[test]
 fn key_files_go_to_tpm2_openssl_and_come_from_it() {
     let tpm = Swtpm::start();
     let config = tpm.config("tpm");
@@ -623,7 +436,7 @@ fn a_persistent_handle_serves_and_is_known_when_replaced() {
 fn no_tpm_behind_the_tcti_is_said() {
     let config = TpmConfig {
         name: "nobody".into(),
-        tcti: swtpm::tcti(swtpm::free_ports()),
+        tcti: swtpm::tcti(swtpm::next_ports()),
         keys: Path::new(env!("CARGO_TARGET_TMPDIR")).join("nobody"),
         auth: PinSource::None,
         parent_name: None,

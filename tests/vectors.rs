@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use hsm_jose::Error;
 use hsm_jose::backend::memory::MemoryKeystore;
-use hsm_jose::backend::{CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
+use hsm_jose::backend::{
+    BackendError, CekRequest, HardwareKey, KeyShape, KeySpec, Keystore, ToSign,
+};
 use hsm_jose::engine::Engine;
 use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
@@ -64,12 +66,15 @@ fn imported(jwk: &Value, alg: KeyAlgorithm) -> Vec<Arc<dyn HardwareKey>> {
         if keys.is_empty() || keystore.supports(alg, shape).unwrap().is_available() {
             let locator = keystore.new_locator("vector").unwrap();
             let spec = KeySpec { shape, algs: vec![alg] };
-            keys.push(match (&secret, &private) {
-                (Some(secret), _) => keystore.import_secret(&locator, &spec, secret).unwrap(),
-                (None, private) => {
-                    keystore.import(&locator, &spec, private.as_ref().unwrap()).unwrap()
-                }
-            });
+            let key = match (&secret, &private) {
+                (Some(secret), _) => keystore.import_secret(&locator, &spec, secret),
+                (None, private) => keystore.import(&locator, &spec, private.as_ref().unwrap()),
+            };
+            match key {
+                // A TPM authenticates with the keys that it made itself.
+                Err(BackendError::Unsupported { .. }) if secret.is_some() && !keys.is_empty() => {}
+                key => keys.push(key.unwrap()),
+            }
         }
     }
     keys

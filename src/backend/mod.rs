@@ -295,7 +295,8 @@ pub trait HardwareKey: Debug + Send + Sync {
     /// compared here, in constant time; the device's own comparison may not be.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] or a device fault; never that a MAC is wrong.
+    /// [`BackendError::Unsupported`], also for a message that is longer than the device takes, whatever
+    /// `mac` is; or a device fault; never that a MAC is wrong.
     fn verify_mac(
         &self,
         alg: SignatureAlgorithm,

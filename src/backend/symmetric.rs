@@ -36,7 +36,8 @@ pub struct SecretInfo {
 
 /// The check value of a symmetric key, 3 bytes, as CKA_CHECK_VALUE has it (PKCS#11 3.0 section 4.10.2
 /// and 2.40 section 4.10.2): of an AES key, the first bytes of the encryption of one block of zeros in
-/// ECB; of a generic secret, the first bytes of its SHA-1.
+/// ECB; of a generic secret, the first bytes of its SHA-1. A TPM gives neither: there it is the first
+/// bytes of the digest in the key's name (TPM 2.0 part 1, section "Names"), which differs in each TPM.
 ///
 /// It tells one key from another by mistake, not by malice: 24 bits are soon found twice.
 ///

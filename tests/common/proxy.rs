@@ -14,10 +14,13 @@ pub fn code(command: &[u8]) -> u32 {
 
 pub const CREATE_PRIMARY: u32 = 0x131;
 pub const FLUSH_CONTEXT: u32 = 0x165;
+pub const GET_CAPABILITY: u32 = 0x17a;
+pub const HMAC: u32 = 0x155;
 pub const IMPORT: u32 = 0x156;
 pub const RSA_DECRYPT: u32 = 0x159;
 pub const SIGN: u32 = 0x15d;
 pub const START_AUTH_SESSION: u32 = 0x176;
+pub const TEST_PARMS: u32 = 0x18a;
 
 type Alter = dyn Fn(&[u8], Vec<u8>) -> Vec<u8> + Send + Sync;
 
@@ -28,22 +31,24 @@ pub struct Proxy {
     state: Arc<State>,
 }
 
+#[derive(Default)]
 struct State {
     target: u16,
     exchanges: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
     alter: Mutex<Option<Box<Alter>>>,
+    /// The command that the TPM does not get, and the code that is answered.
+    refused: Mutex<Option<(u32, u32)>>,
 }
 
 impl Proxy {
     /// Stands before the TPM at `target`.
     pub fn before(target: u16) -> Self {
         loop {
-            let port = swtpm::free_ports();
-            let commands = TcpListener::bind(("127.0.0.1", port));
-            let control = TcpListener::bind(("127.0.0.1", port + 1));
+            let port = swtpm::next_ports();
+            let commands = TcpListener::bind((swtpm::host(), port));
+            let control = TcpListener::bind((swtpm::host(), port + 1));
             let (Ok(commands), Ok(control)) = (commands, control) else { continue };
-            let state =
-                Arc::new(State { target, exchanges: Mutex::default(), alter: Mutex::default() });
+            let state = Arc::new(State { target, ..State::default() });
             let shared = Arc::clone(&state);
             thread::spawn(move || {
                 for client in commands.incoming().flatten() {
@@ -65,8 +70,14 @@ impl Proxy {
         *self.state.alter.lock().unwrap() = Some(Box::new(alter));
     }
 
+    /// Answers a command with a code from now on, as a TPM does that has not got it.
+    pub fn refuse(&self, command: u32, code: u32) {
+        *self.state.refused.lock().unwrap() = Some((command, code));
+    }
+
     /// Leaves answers as they are from now on.
     pub fn leave(&self) {
+        *self.state.refused.lock().unwrap() = None;
         *self.state.alter.lock().unwrap() = None;
     }
 
@@ -78,8 +89,16 @@ impl Proxy {
 
 impl State {
     fn serve(&self, mut client: TcpStream) {
-        let Ok(mut tpm) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        let Ok(mut tpm) = TcpStream::connect((swtpm::host(), self.target)) else { return };
         while let Some(command) = message(&mut client) {
+            let refused = self.refused.lock().unwrap().filter(|(it, _)| *it == code(&command));
+            if let Some((_, code)) = refused {
+                let answer = [&[0x80, 1, 0, 0, 0, 10][..], &code.to_be_bytes()].concat();
+                if client.write_all(&answer).is_err() {
+                    return;
+                }
+                continue;
+            }
             if tpm.write_all(&command).is_err() {
                 return;
             }
@@ -97,7 +116,7 @@ impl State {
 
 /// Sends a command to the TPM at `port` as it is.
 pub fn exchange(port: u16, command: &[u8]) -> Vec<u8> {
-    let mut tpm = TcpStream::connect(("127.0.0.1", port)).expect("a TPM");
+    let mut tpm = TcpStream::connect((swtpm::host(), port)).expect("a TPM");
     tpm.write_all(command).expect("sent");
     message(&mut tpm).expect("an answer")
 }
@@ -113,7 +132,7 @@ fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 fn pipe(client: TcpStream, target: u16) {
-    let Ok(tpm) = TcpStream::connect(("127.0.0.1", target)) else { return };
+    let Ok(tpm) = TcpStream::connect((swtpm::host(), target)) else { return };
     let (Ok(mut from), Ok(mut to)) = (client.try_clone(), tpm.try_clone()) else { return };
     thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);

@@ -1,10 +1,10 @@
 //! A software TPM for each test process, and ones of a test's own.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hsm_jose::backend::tpm::{ParentName, Tcti, TpmConfig, TpmKeystore};
@@ -12,6 +12,17 @@ use hsm_jose::secret::PinSource;
 
 /// The authorization value of the fixture: with a colon and a blank, which are part of it.
 pub const AUTH: &str = "12:34 56";
+
+pub mod keys;
+mod process;
+
+use process::{inheriting_nothing, is_listening};
+
+/// How long an swtpm may take to start, on a machine with much else to do.
+const START: Duration = Duration::from_secs(60);
+
+/// The first of the ports: below those that the kernel gives to clients.
+const FIRST_PORT: u16 = 20_000;
 
 /// A running swtpm, in a directory of its own. Killed when it is dropped.
 pub struct Swtpm {
@@ -23,25 +34,28 @@ pub struct Swtpm {
 }
 
 impl Swtpm {
-    /// Starts one on free ports.
+    /// Starts one on ports of its own.
     pub fn start() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         silence();
+        process::watch();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("swtpm-{}-{number}", std::process::id()));
+        let directory = process::directory(&number.to_string());
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("state")).expect("a directory for the TPM");
         write_pin(&directory.join("auth"), AUTH, 0o600);
+        let test = std::thread::current().name().unwrap_or("a thread").to_owned();
+        std::fs::write(directory.join(process::OWNER), test).expect("its owner");
         let mut swtpm = Self { directory, port: 0, child: None };
-        // A port that was free can be taken by the time swtpm asks for it.
+        // Somebody may listen on all addresses.
         for _ in 0..20 {
-            swtpm.port = free_ports();
+            swtpm.port = next_ports();
             if swtpm.spawn() {
                 return swtpm;
             }
         }
-        panic!("swtpm does not start: see {}", swtpm.directory.display());
+        let log = std::fs::read_to_string(swtpm.directory.join("log"));
+        panic!("swtpm does not start: {}", log.unwrap_or_default());
     }
 
     /// The TCTI that leads to it.
@@ -51,7 +65,7 @@ impl Swtpm {
 
     /// The TCTI, as tpm2-tools and tpm2-openssl take it.
     pub fn tools_tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        format!("swtpm:host={},port={}", host(), self.port)
     }
 
     /// A configuration for it: nothing pinned, an authorization value, a folder of its own.
@@ -79,9 +93,8 @@ impl Swtpm {
 
     /// Kills it as a power loss does.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
+        if let Some(child) = self.child.take() {
+            self.end(child);
         }
     }
 
@@ -90,13 +103,21 @@ impl Swtpm {
         self.kill();
         let start = Instant::now();
         while !self.spawn() {
-            assert!(start.elapsed() < Duration::from_secs(10), "swtpm does not start again");
+            assert!(start.elapsed() < START, "swtpm does not start again");
         }
     }
 
     /// Runs one of tpm2-tools, or openssl with its provider, on it; returns what it wrote.
     pub fn tool(&self, program: &str, args: &[&str]) -> String {
-        let output = Command::new(program)
+        let (is_done, said) = self.attempt(program, args);
+        assert!(is_done, "{program} {args:?}: {said}");
+        said
+    }
+
+    /// As [`Swtpm::tool`], where it may be refused: whether it was done, and what it wrote, or its
+    /// errors.
+    pub fn attempt(&self, program: &str, args: &[&str]) -> (bool, String) {
+        let output = inheriting_nothing(program)
             .args(args)
             .current_dir(&self.directory)
             .env("TPM2TOOLS_TCTI", self.tools_tcti())
@@ -104,40 +125,52 @@ impl Swtpm {
             .stdin(Stdio::null())
             .output()
             .unwrap_or_else(|error| panic!("{program} (Debian: tpm2-tools, openssl): {error}"));
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {args:?}: {errors}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let is_done = output.status.success();
+        let said = if is_done { &output.stdout } else { &output.stderr };
+        (is_done, String::from_utf8_lossy(said).into_owned())
     }
 
+    /// Returns whether it has come up: whether this very process listens on both ports.
     fn spawn(&mut self) -> bool {
         let state = self.directory.join("state");
         let log = std::fs::File::create(self.directory.join("log")).expect("a log");
-        let mut child = Command::new("swtpm")
+        let mut child = inheriting_nothing("swtpm")
             .args(["socket", "--tpm2", "--flags", "startup-clear", "--tpmstate"])
             .arg(format!("dir={}", state.display()))
             .arg("--server")
-            .arg(format!("type=tcp,port={},bindaddr=127.0.0.1", self.port))
+            .arg(format!("type=tcp,port={},bindaddr={}", self.port, host()))
             .arg("--ctrl")
-            .arg(format!("type=tcp,port={},bindaddr=127.0.0.1", self.port + 1))
+            .arg(format!("type=tcp,port={},bindaddr={}", self.port + 1, host()))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
-            .expect("swtpm (Debian: apt install swtpm)");
+            .expect("bash");
+        std::fs::write(self.pid_file(), child.id().to_string()).expect("its number");
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
+        while start.elapsed() < START {
             if child.try_wait().expect("a child").is_some() {
-                return false;
+                break;
             }
-            if TcpStream::connect(("127.0.0.1", self.port + 1)).is_ok() {
+            if (0..2).all(|next| is_listening(child.id(), host(), self.port + next)) {
                 self.child = Some(child);
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        child.kill().expect("killed");
-        child.wait().expect("ended");
+        self.end(child);
         false
+    }
+
+    fn end(&self, mut child: Child) {
+        // Before its number can be another's.
+        let _ = std::fs::remove_file(self.pid_file());
+        let _ = child.kill();
+        child.wait().expect("ended");
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.directory.join("pid")
     }
 }
 
@@ -151,11 +184,7 @@ impl Drop for Swtpm {
 /// The TPM of this process; started when first asked for.
 pub fn swtpm() -> &'static Swtpm {
     static SWTPM: OnceLock<Swtpm> = OnceLock::new();
-    SWTPM.get_or_init(|| {
-        let swtpm = Swtpm::start();
-        stop_with_us(swtpm.child.as_ref().expect("a child").id(), &swtpm.directory);
-        swtpm
-    })
+    SWTPM.get_or_init(Swtpm::start)
 }
 
 /// Opens a keystore on the TPM of this process, its parent pinned, with a folder of its own.
@@ -172,32 +201,21 @@ pub fn write_pin(path: &Path, pin: &str, mode: u32) {
 
 /// The TCTI of a port.
 pub fn tcti(port: u16) -> Tcti {
-    format!("swtpm:host=127.0.0.1,port={port}").parse().expect("a TCTI")
+    format!("swtpm:host={},port={port}", host()).parse().expect("a TCTI")
 }
 
-/// Two free ports in a row.
-pub fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let port = first.local_addr().expect("an address").port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
+/// The address of this process: all of 127.0.0.0/8 is this machine, and a process's number is its
+/// own (at most 22 bits). A port that is free for a while, as that of a TPM that restarts, is taken by
+/// no other process, and not by the kernel for a client, whose address is 127.0.0.1.
+pub fn host() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 | high, middle, low)
 }
 
-/// A static is never dropped: a watcher ends the TPM when this process has ended.
-fn stop_with_us(child: u32, directory: &Path) {
-    let script = "(while kill -0 $0 2>/dev/null; do sleep 0.5; done; kill -9 $1; rm -rf \"$2\") &";
-    let status = Command::new("sh")
-        .args(["-c", script])
-        .args([std::process::id().to_string(), child.to_string()])
-        .arg(directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    assert!(status.expect("sh").success());
+/// Two ports in a row that nobody has been given.
+pub fn next_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(FIRST_PORT);
+    NEXT.fetch_add(2, Ordering::Relaxed)
 }
 
 fn silence() {

@@ -9,7 +9,8 @@ use crate::backend::{BackendError, DeviceInfo};
 
 /// Describes the TPM at the end of `tcti`.
 pub(super) fn describe(shared: &Shared, tcti: &Tcti) -> Result<DeviceInfo, BackendError> {
-    let (device, lockout) = shared.run(|live| Ok((identity(live)?, live.lockout()?)))?;
+    let (device, lockout, max_input) =
+        shared.run(|live| Ok((identity(live)?, live.lockout()?, live.max_input())))?;
     let parent = ParentName(shared.run(|live| Ok(live.parent_name().to_vec()))?);
     let is_pinned = shared.pinned.is_some();
     let is_simulator = tcti.is_simulator() || device.model.starts_with("SW");
@@ -26,6 +27,7 @@ pub(super) fn describe(shared: &Shared, tcti: &Tcti) -> Result<DeviceInfo, Backe
                 lockout.max_failures,
                 lockout.interval
             ),
+            format!("HMAC of at most {max_input} bytes: header and payload in base64url"),
             "unclean stops of the TPM count as failures while a protected key is in use".to_owned(),
         ],
         warnings: warnings(shared, tcti, lockout),

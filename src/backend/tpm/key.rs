@@ -1,6 +1,7 @@
-//! One private key of the TPM, and how it does each algorithm.
+//! One private or symmetric key of the TPM, and how it does each algorithm.
 
 use std::fmt;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,8 +15,8 @@ use zeroize::Zeroizing;
 use super::Shared;
 use super::context::{Live, Trouble, lock};
 use super::fault::Fault;
-use super::object::Material;
 use super::object::store::{Stamp, Unread};
+use super::object::{Identity, Material};
 use super::scheme::Scheme;
 use crate::backend::{
     BackendError, Cek, CekRequest, HardwareKey, HostCek, KeyInfo, Locator, Support, ToSign,
@@ -27,17 +28,18 @@ use crate::primitives::digest;
 use crate::secret::SharedSecret;
 
 mod access;
+mod mac;
 mod proof;
 
 /// One remembered way for each algorithm: the four RSA-OAEP, ECDH, each signature algorithm, and one
 /// for all key management with symmetric keys, of which there is none.
 const WAYS: usize = 6 + SignatureAlgorithm::ALL.len();
 
-/// A private key of the TPM.
+/// A private or symmetric key of the TPM.
 pub(super) struct TpmKey {
     shared: Arc<Shared>,
     info: KeyInfo,
-    public: PublicKey,
+    identity: Identity,
     material: Material,
     /// Its authorization value is the empty one, whatever that of the keystore is.
     empty_auth: bool,
@@ -103,6 +105,22 @@ impl HardwareKey for TpmKey {
         }
     }
 
+    fn takes_reader(&self) -> bool {
+        matches!(self.identity, Identity::Secret(_))
+    }
+
+    fn mac_reader(
+        &self,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        match self.way(KeyAlgorithm::Sign(alg))? {
+            Ok(Scheme::Hmac(hash)) => self.authenticate_reader(*hash, alg, message),
+            Ok(_) => Err(self.shared.unsupported(alg.name(), "it is not a MAC".to_owned())),
+            Err(reason) => Err(self.shared.unsupported(alg.name(), reason.clone())),
+        }
+    }
+
     fn confirm_alive(&self) -> Result<(), BackendError> {
         let answer = self.shared.device.run_once(self.shared.pinned(), |live| Ok(live.ask()?));
         answer.map_err(|trouble| match trouble {
@@ -113,11 +131,11 @@ impl HardwareKey for TpmKey {
 }
 
 impl TpmKey {
-    /// Makes a key of its material; `info` and `public` are what that told.
+    /// Makes a key of its material; `info` and `identity` are what that told.
     pub(super) fn new(
         shared: Arc<Shared>,
         info: KeyInfo,
-        public: PublicKey,
+        identity: Identity,
         material: Material,
         empty_auth: bool,
         stamp: Option<Stamp>,
@@ -125,7 +143,7 @@ impl TpmKey {
         Self {
             shared,
             info,
-            public,
+            identity,
             material,
             empty_auth,
             is_authorized: AtomicBool::new(false),
@@ -182,7 +200,9 @@ impl TpmKey {
         encrypted_key: &[u8],
         enc: ContentEncryption,
     ) -> Result<HostCek, BackendError> {
-        let PublicKey::Rsa(rsa) = &self.public else { return Err(BackendError::Rejected) };
+        let Identity::Public(PublicKey::Rsa(rsa)) = &self.identity else {
+            return Err(BackendError::Rejected);
+        };
         let is_whole = encrypted_key.len() == rsa.modulus_len();
         // RFC 8017 section 7.1.2 step 1. The TPM gets something to refuse, so that it is asked the
         // same as for any other ciphertext: larger than every modulus of that length.
@@ -224,6 +244,9 @@ impl TpmKey {
         alg: SignatureAlgorithm,
         input: ToSign<'_>,
     ) -> Result<Vec<u8>, BackendError> {
+        if let Scheme::Hmac(hash) = scheme {
+            return self.authenticate(hash, alg, input);
+        }
         let (Some(hash), Some(signature)) = (alg.hash(), scheme.signature()) else {
             let reason = "the key does not sign".to_owned();
             return Err(self.shared.unsupported(alg.name(), reason));
@@ -253,7 +276,8 @@ impl TpmKey {
 
     /// Pads each part to its length: that of the modulus, or of the field.
     fn jws_form(&self, signature: &Signature) -> Option<Vec<u8>> {
-        match (signature, &self.public) {
+        let Identity::Public(public) = &self.identity else { return None };
+        match (signature, public) {
             (Signature::RsaSsa(rsa) | Signature::RsaPss(rsa), PublicKey::Rsa(public)) => {
                 Some(padded(rsa.signature().value(), public.modulus_len())?.to_vec())
             }
@@ -309,7 +333,7 @@ impl TpmKey {
     }
 
     fn kind(&self) -> KeyKind {
-        self.public.kind()
+        self.identity.kind()
     }
 
     /// A value that the binding does not take is not one that the caller has checked.

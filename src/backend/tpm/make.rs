@@ -17,6 +17,8 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Locator, Supp
 use crate::jose::alg::{KeyAlgorithm, KeyKind};
 use crate::jose::jwk::{PrivateJwk, PublicKey};
 
+mod mac;
+
 /// A new key, wrapped under the parent.
 struct Made {
     public: Public,
@@ -186,7 +188,8 @@ fn probe_key(
     }
 }
 
-/// Returns the scheme and the parameters of a new key, if the TPM takes them.
+/// Returns the scheme and the parameters of a new key, if the TPM takes them; of a symmetric key, if it
+/// does with a known one what that does here.
 fn plan(shared: &Shared, spec: &KeySpec) -> Result<(Scheme, PublicParameters), BackendError> {
     let what = match spec.algs.as_slice() {
         [alg] => format!("{alg} with a key of {}", spec.shape),
@@ -202,6 +205,10 @@ fn plan(shared: &Shared, spec: &KeySpec) -> Result<(Scheme, PublicParameters), B
         }
     })?;
     answer.map_err(|fault| shared.unsupported(&what, fault.to_string()))?;
+    if let Scheme::Hmac(hash) = scheme {
+        let answer = mac::check(shared, parameters, hash);
+        answer.or_else(|error| Err(unsupported(inability(error)?)))?;
+    }
     Ok((scheme, parameters))
 }
 
@@ -247,6 +254,10 @@ fn has_same_parameters(made: &Public, asked: &Public) -> bool {
         (Public::Ecc { parameters: made, .. }, Public::Ecc { parameters: asked, .. }) => {
             made == asked
         }
+        (
+            Public::KeyedHash { parameters: made, .. },
+            Public::KeyedHash { parameters: asked, .. },
+        ) => made == asked,
         _ => false,
     }
 }

@@ -11,6 +11,10 @@
 //! | `fault` | what a code of the TPM means |
 //! | `bare` | the same commands by hand, for a measurement |
 //!
+//! A key for HMAC is one that the TPM has made, as long as the hash; it is known by a check value of its
+//! name. TPM2_HMAC takes 1024 bytes at once with most TPMs: a longer message is refused, as the binding
+//! has no sequence commands.
+//!
 //! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
 //! of a salt that is encrypted to the parent key, with the first parameter encrypted both ways: no
 //! CEK, shared secret or authorization value crosses in the clear, an answer that was altered is
@@ -24,7 +28,9 @@
 //! tpm2-tss keeps authorization values, and what it has decrypted, in buffers of its own that it
 //! does not clear.
 //!
-//! A process that forks must open its keystores after the fork.
+//! A process that forks must open its keystores after the fork. tpm2-tss opens its sockets without
+//! FD_CLOEXEC: a program that another thread starts meanwhile inherits the connection, and an swtpm
+//! serves nobody else until that program ends.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -70,7 +76,7 @@ use fault::Fault;
 use key::TpmKey;
 use object::keyfile::KeyFile;
 use object::store::{Stamp, Store, Unread};
-use object::{Material, Place, describe};
+use object::{Identity, Material, Place, describe};
 
 /// The longest authorization value: a digest of the hash that names the key.
 const MAX_AUTH: usize = 32;
@@ -262,8 +268,8 @@ impl TpmKeystore {
             Ok(found)
         })?;
         let info = |(handle, public): &(u32, _)| {
-            let locator = Locator::Handle(*handle);
-            describe(public, !shared.auth.is_empty()).map(|told| info(&locator, told).1)
+            let told = describe(public, !shared.auth.is_empty())?;
+            Some(told.into_info(&Locator::Handle(*handle)).1)
         };
         Ok(found.iter().filter_map(info).collect())
     }
@@ -307,7 +313,7 @@ impl Keystore for TpmKeystore {
             match shared.store.read(&name) {
                 Ok(file) => {
                     let told = describe(&file.public, !file.empty_auth);
-                    keys.extend(told.map(|told| info(&Locator::KeyFile(name), told).1));
+                    keys.extend(told.map(|told| told.into_info(&Locator::KeyFile(name)).1));
                 }
                 Err(Unread::Missing) => {}
                 Err(Unread::Wrong(reason)) => {
@@ -361,9 +367,13 @@ impl Keystore for TpmKeystore {
         spec: &KeySpec,
         _: &SecretJwk,
     ) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        let what = format!("a key of {}", spec.shape);
-        let reason = scheme::Scheme::of_spec(spec).err();
-        Err(self.shared.unsupported(&what, reason.unwrap_or_else(|| "no such key".to_owned())))
+        let what = format!("a known key of {}", spec.shape);
+        let reason = scheme::Scheme::of_spec(spec).err().unwrap_or_else(|| {
+            "a TPM does not tell how long a symmetric key is, and here only those that it made, of \
+             a known length, are served: generate one, or use a PKCS#11 token"
+                .to_owned()
+        });
+        Err(self.shared.unsupported(&what, reason))
     }
 
     fn destroy(&self, locator: &Locator) -> Result<(), BackendError> {
@@ -413,18 +423,21 @@ impl Shared {
         stamp: Option<Stamp>,
     ) -> Result<TpmKey, BackendError> {
         let Some(told) = describe(&material.public, !empty_auth) else {
-            let reason = "not RSA, P-256, P-384 or P-521".to_owned();
+            let reason =
+                "not RSA, P-256, P-384 or P-521, and no key for HMAC with SHA-256, SHA-384 \
+                          or SHA-512 that a TPM made (sensitiveDataOrigin)"
+                    .to_owned();
             return Err(self.unsupported(&format!("the key at {locator}"), reason));
         };
-        if let PublicKey::Point(point) = &told.key
+        if let Identity::Public(PublicKey::Point(point)) = &told.key
             && ecdh::check_point(point).is_err()
         {
             return Err(self.misconfigured(format!(
                 "the public area at {locator} was changed: its point is not on the curve"
             )));
         }
-        let (public, info) = info(locator, told);
-        Ok(TpmKey::new(Arc::clone(self), info, public, material, empty_auth, stamp))
+        let (identity, info) = told.into_info(locator);
+        Ok(TpmKey::new(Arc::clone(self), info, identity, material, empty_auth, stamp))
     }
 
     fn error(&self, trouble: Trouble) -> BackendError {
@@ -490,25 +503,6 @@ fn read_auth(name: &str, source: &PinSource) -> Result<Zeroizing<Vec<u8>>, Backe
         });
     }
     Ok(auth)
-}
-
-/// Turns a description into what the seam tells.
-fn info(locator: &Locator, told: object::Description) -> (PublicKey, KeyInfo) {
-    let label = match locator {
-        Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
-        _ => None,
-    };
-    let info = KeyInfo {
-        locator: locator.clone(),
-        label,
-        public: Some(told.key.clone()),
-        secret: None,
-        unproven: told.unproven,
-        weak: told.weak,
-        attributes: told.attributes,
-        exportable: told.exportable,
-    };
-    (told.key, info)
 }
 
 fn evict(live: &mut Live, number: u32) -> Result<(), Fault> {

@@ -7,6 +7,8 @@ use tss_esapi::structures::{EccScheme, HashScheme, Private, Public, RsaScheme};
 use tss_esapi::traits::Marshall;
 
 use super::scheme;
+use crate::backend::{CheckValue, KeyInfo, Locator, SecretInfo};
+use crate::jose::alg::KeyKind;
 use crate::jose::jwk::{PublicKey, PublicPoint, RsaPublic};
 
 pub(super) mod keyfile;
@@ -30,11 +32,29 @@ pub(super) enum Place {
     Persistent(u32),
 }
 
+/// By what a key is known.
+#[derive(Debug)]
+pub(super) enum Identity {
+    /// The public half of a private key.
+    Public(PublicKey),
+    /// Length and check value of a symmetric key.
+    Secret(SecretInfo),
+}
+
+impl Identity {
+    pub(super) fn kind(&self) -> KeyKind {
+        match self {
+            Self::Public(public) => public.kind(),
+            Self::Secret(secret) => secret.shape().kind(),
+        }
+    }
+}
+
 /// What the public area of a key says of it.
 #[derive(Debug)]
 pub(super) struct Description {
-    /// The public half.
-    pub(super) key: PublicKey,
+    /// By what the key is known.
+    pub(super) key: Identity,
     /// The attributes and the scheme, by their names in TPM 2.0.
     pub(super) attributes: Vec<String>,
     /// Guarantees that are not there.
@@ -45,7 +65,33 @@ pub(super) struct Description {
     pub(super) exportable: bool,
 }
 
-/// Reads a public area; `None` for a kind of key that JOSE does not have.
+impl Description {
+    /// Turns it into what the seam tells.
+    pub(super) fn into_info(self, locator: &Locator) -> (Identity, KeyInfo) {
+        let label = match locator {
+            Locator::KeyFile(name) => Some(name.trim_end_matches(".pem").to_owned()),
+            _ => None,
+        };
+        let (public, secret) = match &self.key {
+            Identity::Public(public) => (Some(public.clone()), None),
+            Identity::Secret(secret) => (None, Some(*secret)),
+        };
+        let info = KeyInfo {
+            locator: locator.clone(),
+            label,
+            public,
+            secret,
+            unproven: self.unproven,
+            weak: self.weak,
+            attributes: self.attributes,
+            exportable: self.exportable,
+        };
+        (self.key, info)
+    }
+}
+
+/// Reads a public area; `None` for a kind of key that JOSE does not have, and for a symmetric key that
+/// the TPM did not make, whose length nothing tells.
 pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     let (key, scheme, is_bound) = match public {
         Public::Rsa { parameters, unique, .. } => {
@@ -55,7 +101,8 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
             };
             let rsa = RsaPublic::new(unique.value(), &exponent.to_be_bytes()).ok()?;
             let scheme = parameters.rsa_scheme();
-            (PublicKey::Rsa(rsa), rsa_scheme(scheme), scheme != RsaScheme::Null)
+            let is_bound = scheme != RsaScheme::Null;
+            (Identity::Public(PublicKey::Rsa(rsa)), rsa_scheme(scheme), is_bound)
         }
         Public::Ecc { parameters, unique, .. } => {
             let curve = scheme::jose_curve(parameters.ecc_curve())?;
@@ -67,7 +114,18 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
             }
             let point = PublicPoint::new(curve, point).ok()?;
             let scheme = parameters.ecc_scheme();
-            (PublicKey::Point(point), ecc_scheme(scheme), scheme != EccScheme::Null)
+            let is_bound = scheme != EccScheme::Null;
+            (Identity::Public(PublicKey::Point(point)), ecc_scheme(scheme), is_bound)
+        }
+        Public::KeyedHash { parameters, object_attributes, .. } => {
+            let hash = scheme::hmac_hash(parameters)?;
+            if !object_attributes.sensitive_data_origin() {
+                return None;
+            }
+            let secret =
+                SecretInfo { bits: scheme::secret_bits(hash), check_value: check_value(public) };
+            let hash = HashScheme::new(scheme::hashing_algorithm(hash));
+            (Identity::Secret(secret), with_hash("TPM_ALG_HMAC", hash), true)
         }
         _ => return None,
     };
@@ -105,7 +163,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     if set.sign_encrypt() && set.decrypt() {
         weak.push("sign and decrypt are both set: it signs what it decrypts".to_owned());
     }
-    if !is_bound && matches!(key, PublicKey::Rsa(_)) && set.decrypt() {
+    if !is_bound && matches!(key, Identity::Public(PublicKey::Rsa(_))) && set.decrypt() {
         weak.push("TPM_ALG_NULL is its scheme: it does raw RSA too".to_owned());
     }
     // Only a policy authorizes TPM2_Duplicate: without one nobody can.
@@ -124,6 +182,13 @@ pub(super) fn name_of(public: &Public) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some([&id.to_be_bytes()[..], &digest].concat())
+}
+
+/// Returns the check value of a symmetric key, of which a TPM gives no digest: the first bytes of the
+/// digest in its name. The name depends on the key, as the public area has a digest of it and of a
+/// seed that the TPM has drawn, and the TPM loads no other with it.
+fn check_value(public: &Public) -> Option<CheckValue> {
+    CheckValue::new(name_of(public)?.get(2..5)?)
 }
 
 /// Returns the scheme and its hash by their names in TPM 2.0.

@@ -5,9 +5,9 @@ use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::structures::{
-    EccScheme, HashScheme, KeyDerivationFunctionScheme, Public, PublicEccParameters,
-    PublicParameters, PublicRsaParameters, RsaDecryptionScheme, RsaExponent, RsaScheme,
-    SignatureScheme, SymmetricDefinitionObject,
+    EccScheme, HashScheme, HmacScheme, KeyDerivationFunctionScheme, KeyedHashScheme, Public,
+    PublicEccParameters, PublicKeyedHashParameters, PublicParameters, PublicRsaParameters,
+    RsaDecryptionScheme, RsaExponent, RsaScheme, SignatureScheme, SymmetricDefinitionObject,
 };
 
 use crate::backend::{KeyShape, KeySpec};
@@ -26,6 +26,8 @@ pub(super) enum Scheme {
     EcDsa(Hash),
     /// TPM2_ECDH_ZGen.
     EcDh,
+    /// TPM2_HMAC.
+    Hmac(Hash),
 }
 
 impl Scheme {
@@ -44,6 +46,9 @@ impl Scheme {
             KeyAlgorithm::Sign(S::Es256) => Self::EcDsa(Hash::Sha256),
             KeyAlgorithm::Sign(S::Es384) => Self::EcDsa(Hash::Sha384),
             KeyAlgorithm::Sign(S::Es512) => Self::EcDsa(Hash::Sha512),
+            KeyAlgorithm::Sign(S::Hs256) => Self::Hmac(Hash::Sha256),
+            KeyAlgorithm::Sign(S::Hs384) => Self::Hmac(Hash::Sha384),
+            KeyAlgorithm::Sign(S::Hs512) => Self::Hmac(Hash::Sha512),
             KeyAlgorithm::Sign(_) => return None,
         })
     }
@@ -74,12 +79,13 @@ impl Scheme {
             Self::RsaPss(_) => "TPM_ALG_RSAPSS",
             Self::EcDsa(_) => "TPM_ALG_ECDSA",
             Self::EcDh => "TPM_ALG_ECDH",
+            Self::Hmac(_) => "TPM_ALG_HMAC",
         }
     }
 
-    /// Returns whether a key with the scheme signs.
+    /// Returns whether a key with the scheme signs, or authenticates.
     pub(super) const fn signs(self) -> bool {
-        matches!(self, Self::RsaSsa(_) | Self::RsaPss(_) | Self::EcDsa(_))
+        matches!(self, Self::RsaSsa(_) | Self::RsaPss(_) | Self::EcDsa(_) | Self::Hmac(_))
     }
 
     /// Returns the scheme of TPM2_RSA_Decrypt.
@@ -97,7 +103,7 @@ impl Scheme {
             Self::RsaSsa(hash) => Some(SignatureScheme::RsaSsa { hash_scheme: scheme(hash) }),
             Self::RsaPss(hash) => Some(SignatureScheme::RsaPss { hash_scheme: scheme(hash) }),
             Self::EcDsa(hash) => Some(SignatureScheme::EcDsa { hash_scheme: scheme(hash) }),
-            Self::Oaep(_) | Self::EcDh => None,
+            Self::Oaep(_) | Self::EcDh | Self::Hmac(_) => None,
         }
     }
 }
@@ -105,10 +111,6 @@ impl Scheme {
 /// Says why there is no scheme for an algorithm.
 fn without(alg: KeyAlgorithm) -> String {
     let why = match alg {
-        KeyAlgorithm::Sign(alg) if alg.is_symmetric() => {
-            "TPM2_HMAC takes 1024 bytes at once, and the binding (tss-esapi 7.7) has no sequence \
-             commands for longer tokens"
-        }
         KeyAlgorithm::Unwrap(alg) => match alg.mode() {
             Mode::KeyWrapping(_) => "TPM 2.0 has no AES key wrap",
             Mode::GcmKeyWrapping(_) | Mode::DirectEncryption => "TPM 2.0 has no AES in GCM",
@@ -159,7 +161,33 @@ pub(super) fn parameters(
                 KeyDerivationFunctionScheme::Null,
             ))
         }
-        KeyShape::Oct { .. } => return Err(no_shape()),
+        KeyShape::Oct { bits } => {
+            let Some(Scheme::Hmac(hash)) = scheme else { return Err(no_shape()) };
+            let made = secret_bits(hash);
+            if bits != made {
+                return Err(format!(
+                    "a TPM chooses the length of a key for HMAC: that of the hash, {made} bits"
+                ));
+            }
+            let hmac_scheme = HmacScheme::new(hashing_algorithm(hash));
+            let scheme = KeyedHashScheme::Hmac { hmac_scheme };
+            PublicParameters::KeyedHash(PublicKeyedHashParameters::new(scheme))
+        }
+    })
+}
+
+/// Returns the length in bits of a key for HMAC that a TPM makes: that of the hash of its scheme. No
+/// command tells it; the reference code has it so in every revision (TPM 2.0 part 4,
+/// `CryptGenerateKeyedHash`).
+pub(super) const fn secret_bits(hash: Hash) -> u32 {
+    8 * hash.len() as u32
+}
+
+/// Returns the hash of a key for HMAC; `None` for one that is not bound to one of ours.
+pub(super) fn hmac_hash(parameters: &PublicKeyedHashParameters) -> Option<Hash> {
+    [Hash::Sha256, Hash::Sha384, Hash::Sha512].into_iter().find(|hash| {
+        let hmac_scheme = HmacScheme::new(hashing_algorithm(*hash));
+        *parameters == PublicKeyedHashParameters::new(KeyedHashScheme::Hmac { hmac_scheme })
     })
 }
 
@@ -196,6 +224,9 @@ pub(super) fn bound_to(public: &Public, alg: KeyAlgorithm) -> Result<Scheme, Str
             (EccScheme::EcDsa(bound), Scheme::EcDsa(hash)) => bound == hash_scheme(hash),
             _ => false,
         },
+        (Public::KeyedHash { parameters, .. }, Scheme::Hmac(hash)) => {
+            hmac_hash(parameters) == Some(hash)
+        }
         _ => false,
     };
     if is_taken { Ok(scheme) } else { Err("the key is bound to another scheme".to_owned()) }
@@ -221,11 +252,16 @@ pub(super) fn jose_curve(curve: EccCurve) -> Option<Curve> {
     }
 }
 
-fn hash_scheme(hash: Hash) -> HashScheme {
-    HashScheme::new(match hash {
+/// Returns the hash by its name in TPM 2.0.
+pub(super) const fn hashing_algorithm(hash: Hash) -> HashingAlgorithm {
+    match hash {
         Hash::Sha1 => HashingAlgorithm::Sha1,
         Hash::Sha256 => HashingAlgorithm::Sha256,
         Hash::Sha384 => HashingAlgorithm::Sha384,
         Hash::Sha512 => HashingAlgorithm::Sha512,
-    })
+    }
+}
+
+fn hash_scheme(hash: Hash) -> HashScheme {
+    HashScheme::new(hashing_algorithm(hash))
 }

@@ -10,7 +10,7 @@ use tss_esapi::handles::{KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{CapabilityData, Public, SymmetricDefinition};
+use tss_esapi::structures::{CapabilityData, MaxBuffer, Public, SymmetricDefinition};
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::utils::TpmsContext;
 use tss_esapi::{Context, Result as TssResult};
@@ -39,7 +39,13 @@ pub(in crate::backend::tpm) struct Live {
     pub(super) saved: HashMap<u64, TpmsContext>,
     /// Keys at persistent handles take no slot.
     pub(super) persistent: HashMap<u64, ObjectHandle>,
+    /// The most bytes that TPM2_HMAC takes at once.
+    max_input: usize,
 }
+
+/// The most bytes that a TPM2B_MAX_BUFFER of the binding has, and that TPM2_HMAC of most TPMs takes: the
+/// TPM itself is asked (TPM_PT_INPUT_BUFFER; TPM 2.0 part 2, MAX_DIGEST_BUFFER).
+const MAX_INPUT: usize = MaxBuffer::MAX_SIZE;
 
 /// The counters of the dictionary attack protection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,15 +125,23 @@ impl Live {
             loaded: Vec::new(),
             saved: HashMap::new(),
             persistent: HashMap::new(),
+            max_input: MAX_INPUT,
         };
         let told = live.property(PropertyTag::HrTransientMin)?.unwrap_or_default();
         live.slots = MIN_SLOTS.max(told as usize);
+        let told = live.property(PropertyTag::InputBuffer)?;
+        live.max_input = told.map_or(MAX_INPUT, |told| MAX_INPUT.min(told as usize));
         Ok(live)
     }
 
     /// Returns the name of the parent key.
     pub(in crate::backend::tpm) fn parent_name(&self) -> &[u8] {
         &self.parent_name
+    }
+
+    /// Returns the most bytes that TPM2_HMAC takes at once.
+    pub(in crate::backend::tpm) fn max_input(&self) -> usize {
+        self.max_input
     }
 
     /// Returns the public area of the parent key.

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tss_esapi::handles::{KeyHandle, ObjectHandle, PersistentTpmHandle, TpmHandle};
-use tss_esapi::structures::{Auth, Private, Public};
+use tss_esapi::interface_types::resource_handles::Hierarchy;
+use tss_esapi::structures::{Auth, Private, Public, Sensitive};
 use tss_esapi::utils::TpmsContext;
 use tss_esapi::{Context, Result as TssResult};
 
@@ -38,6 +39,25 @@ impl Live {
         self.make_room(1 + room)?;
         let saved = self.parent.clone();
         let handle = self.load_saved(saved)?;
+        let answer = commands(self, handle);
+        let flushed = self.flush(handle);
+        let answer = answer?;
+        flushed?;
+        Ok(answer)
+    }
+
+    /// Loads a key that is outside of the hierarchies, both halves, for as long as `commands` run.
+    pub(in crate::backend::tpm) fn with_external<T>(
+        &mut self,
+        private: &Sensitive,
+        public: &Public,
+        commands: impl FnOnce(&mut Self, KeyHandle) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        self.make_room(1)?;
+        self.names.extend(name_of(public));
+        let handle = self.filling("TPM2_LoadExternal", |context| {
+            context.load_external(private.clone(), public.clone(), Hierarchy::Null)
+        })?;
         let answer = commands(self, handle);
         let flushed = self.flush(handle);
         let answer = answer?;

@@ -22,18 +22,22 @@ impl TpmKey {
             Err(reason) => return Ok(Err(reason)),
         };
         let refusal = RefCell::new(None);
-        let works = match alg {
-            KeyAlgorithm::Unwrap(alg) => {
+        let works = match (alg, &self.identity) {
+            (KeyAlgorithm::Unwrap(alg), Identity::Public(public)) => {
                 let unwrap = |request: &CekRequest<'_>, enc| {
                     self.note(&refusal, self.unwrap_by(scheme, request, enc))
                 };
-                known_answer::unwrap_works(&unwrap, &self.public, alg)?
+                known_answer::unwrap_works(&unwrap, public, alg)?
             }
-            KeyAlgorithm::Sign(alg) => {
+            (KeyAlgorithm::Sign(alg), identity) => {
                 let sign =
                     |alg, input: ToSign<'_>| self.note(&refusal, self.sign_by(scheme, alg, input));
-                known_answer::sign_works(&sign, &self.public, alg)?
+                match identity {
+                    Identity::Public(public) => known_answer::sign_works(&sign, public, alg)?,
+                    Identity::Secret(_) => known_answer::symmetric::mac_works(&sign, alg)?,
+                }
             }
+            (KeyAlgorithm::Unwrap(_), Identity::Secret(_)) => false,
         };
         if works {
             return Ok(Ok(scheme));

@@ -16,8 +16,9 @@ pub(in crate::backend::tpm) struct KeyFile {
     pub(in crate::backend::tpm) private: Private,
 }
 
-/// Tells what a key file, to be called `name`, says of its key, without a TPM: its public half, its
-/// attributes, and what is wrong with them. Whether a TPM loads it is not known.
+/// Tells what a key file, to be called `name`, says of its key, without a TPM: its public half, or, of one
+/// for HMAC, size and check value; its attributes, and what is wrong with them. Whether a TPM loads it is
+/// not known.
 ///
 /// ```
 /// use hsm_jose::backend::tpm::describe_key_file;
@@ -32,7 +33,7 @@ pub fn describe_key_file(name: &str, text: &[u8]) -> Result<KeyInfo, String> {
     let file = KeyFile::decode(text)?;
     let told = describe(&file.public, !file.empty_auth);
     let told = told.ok_or_else(|| "a kind of key that JOSE does not have".to_owned())?;
-    Ok(super::super::info(&Locator::KeyFile(name.to_owned()), told).1)
+    Ok(told.into_info(&Locator::KeyFile(name.to_owned())).1)
 }
 
 impl KeyFile {

@@ -4,8 +4,8 @@ use tss_esapi::attributes::{ObjectAttributes, ObjectAttributesBuilder};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::structures::{
-    EccParameter, EccPoint, Public, PublicBuilder, PublicEccParametersBuilder, PublicKeyRsa,
-    PublicParameters, SymmetricDefinitionObject,
+    Digest, EccParameter, EccPoint, Public, PublicBuilder, PublicEccParametersBuilder,
+    PublicKeyRsa, PublicParameters, SymmetricDefinitionObject,
 };
 
 use crate::jose::jwk::PublicKey;
@@ -86,6 +86,11 @@ pub(in crate::backend::tpm) fn key(
                 .with_ecc_unique_identifier(point)
                 .build()
         }
+        PublicParameters::KeyedHash(parameters) => builder
+            .with_public_algorithm(PublicAlgorithm::KeyedHash)
+            .with_keyed_hash_parameters(parameters)
+            .with_keyed_hash_unique_identifier(Digest::default())
+            .build(),
         // Refused by the builder: no key of ours is of another kind.
         _ => builder.build(),
     }
