@@ -75,6 +75,16 @@ impl Cek for HostCek {
         ciphertext: &[u8],
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
+        self.decrypt_in_place(iv, aad, ciphertext.to_vec(), tag)
+    }
+
+    fn decrypt_in_place(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: Vec<u8>,
+        tag: &[u8],
+    ) -> Result<Plaintext, BackendError> {
         content::decrypt(self.enc, &self.bytes, iv, aad, ciphertext, tag)
             .ok_or(BackendError::Rejected)
     }

@@ -391,6 +391,21 @@ pub trait Cek: Debug + Send {
         ciphertext: &[u8],
         tag: &[u8],
     ) -> Result<Plaintext, BackendError>;
+
+    /// As [`Cek::decrypt`], with the plaintext in the place of the ciphertext where the key is on the
+    /// host: a long content is held once.
+    ///
+    /// # Errors
+    /// As [`Cek::decrypt`].
+    fn decrypt_in_place(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: Vec<u8>,
+        tag: &[u8],
+    ) -> Result<Plaintext, BackendError> {
+        self.decrypt(iv, aad, &ciphertext, tag)
+    }
 }
 
 /// Checks that a key is of the kind of `public` and does not tell another public half.

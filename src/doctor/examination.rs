@@ -128,7 +128,7 @@ impl Report {
             random::fill(&mut key);
             let sealed = content::encrypt(*enc, &key, AAD, PLAINTEXT);
             let plaintext =
-                content::decrypt(*enc, &key, &sealed.iv, AAD, &sealed.ciphertext, &sealed.tag);
+                content::decrypt(*enc, &key, &sealed.iv, AAD, sealed.ciphertext, &sealed.tag);
             if plaintext.is_some_and(|plaintext| plaintext.as_bytes() == PLAINTEXT) {
                 self.content.push(ContentReport { enc: *enc, host: on_host(*enc) });
             } else {

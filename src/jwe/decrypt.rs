@@ -1,5 +1,7 @@
 //! Decryption: the one place where a content encryption key is replaced by a random one.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::token::JweToken;
@@ -115,18 +117,24 @@ impl Decrypted {
 /// # Errors
 /// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
 /// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a device fault as [`Error::Backend`] where no key opened it.
-pub fn decrypt(token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
+pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
     let count = token.recipients().len();
     if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {
         return Err(Error::Usage(format!(
             "at most {MAX_CANDIDATES} keys are tried for a token, each for a recipient of it"
         )));
     }
+    let mut ciphertext = std::mem::take(&mut token.ciphertext);
     let aad = token.parts.authenticated();
     let mut opened = None;
     let mut fault = Error::DecryptionFailed;
     for (place, attempt) in attempts.iter().enumerate() {
-        match attempt.run(&token, aad.as_bytes()) {
+        // It can be long: the last attempt has it for itself.
+        let ciphertext = match place + 1 == attempts.len() {
+            true => Cow::Owned(std::mem::take(&mut ciphertext)),
+            false => Cow::Borrowed(&ciphertext[..]),
+        };
+        match attempt.run(&token, aad.as_bytes(), ciphertext) {
             Ok(content) if opened.is_none() => opened = Some((content, place)),
             Ok(_) | Err(Error::DecryptionFailed) => {}
             Err(error) => fault = error,
@@ -141,7 +149,12 @@ pub fn decrypt(token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypte
 }
 
 impl Attempt<'_> {
-    fn run(&self, token: &JweToken<'_>, aad: &[u8]) -> Result<(Plaintext, CekPlacement)> {
+    fn run(
+        &self,
+        token: &JweToken<'_>,
+        aad: &[u8],
+        ciphertext: Cow<'_, [u8]>,
+    ) -> Result<(Plaintext, CekPlacement)> {
         let recipient = &token.recipients()[self.recipient];
         let request = recipient.recovery.request(&recipient.encrypted_key);
         // A direct key has no encrypted key (RFC 7516 section 5.2 step 10); one that is there is a
@@ -167,7 +180,12 @@ impl Attempt<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        match cek.decrypt(&token.iv, aad, &token.ciphertext, &token.tag) {
+        let (iv, tag) = (&token.iv, &token.tag);
+        let opened = match ciphertext {
+            Cow::Owned(ciphertext) => cek.decrypt_in_place(iv, aad, ciphertext, tag),
+            Cow::Borrowed(ciphertext) => cek.decrypt(iv, aad, ciphertext, tag),
+        };
+        match opened {
             Ok(plaintext) if !has_stray_key => Ok((plaintext, cek.placement())),
             Ok(_) | Err(BackendError::Rejected) => {
                 // Asked on every path that ends here, so that the device sees the same calls whatever

@@ -26,23 +26,22 @@ pub(crate) fn seal(
     Some((ciphertext, tag))
 }
 
-/// Decrypts and authenticates; `None` when the tag does not match, or a length is not as [`seal`]
-/// has it. Then what was decrypted is cleared before anyone can see it.
+/// Decrypts in place and authenticates; `None` when the tag does not match, or a length is not as
+/// [`seal`] has it. Then what was decrypted is cleared before anyone can see it.
 pub(crate) fn open(
     key: &[u8],
     iv: &[u8],
     aad: &[u8],
-    ciphertext: &[u8],
+    ciphertext: Vec<u8>,
     tag: &[u8],
 ) -> Option<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(ciphertext);
     let nonce = Nonce::try_assume_unique_for_key(iv).ok()?;
     if tag.len() != TAG_LEN {
         return None;
     }
-    let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
-    let (aad, out) = (Aad::from(aad), &mut plaintext);
-    schedule(key)?.open_separate_gather(nonce, aad, ciphertext, tag, out).ok()?;
-    Some(plaintext)
+    schedule(key)?.open_in_place_separate_tag(nonce, Aad::from(aad), tag, &mut text).ok()?;
+    Some(text)
 }
 
 fn schedule(key: &[u8]) -> Option<LessSafeKey> {
@@ -89,7 +88,7 @@ mod tests {
                     (&octets[100..100 + key_len], &octets[..12], &octets[..len % 50]);
                 let sealed = seal(key, iv, aad, &octets[..len]).unwrap();
                 assert_eq!(sealed, elsewhere(key, iv, aad, &octets[..len]));
-                let opened = open(key, iv, aad, &sealed.0, &sealed.1).unwrap();
+                let opened = open(key, iv, aad, sealed.0, &sealed.1).unwrap();
                 assert_eq!(opened.as_slice(), &octets[..len]);
             }
         }
@@ -98,18 +97,19 @@ mod tests {
     #[test]
     fn other_lengths_are_refused() {
         let (ciphertext, tag) = seal(&[1; 16], &[2; 12], b"", b"message").unwrap();
-        assert!(open(&[1; 16], &[2; 12], b"", &ciphertext, &tag).is_some());
+        let open = |key: &[u8], iv: &[u8], tag: &[u8]| open(key, iv, b"", ciphertext.clone(), tag);
+        assert!(open(&[1; 16], &[2; 12], &tag).is_some());
         for len in [0, 11, 13, 16] {
             assert!(seal(&[1; 16], &vec![2; len], b"", b"message").is_none());
-            assert!(open(&[1; 16], &vec![2; len], b"", &ciphertext, &tag).is_none());
+            assert!(open(&[1; 16], &vec![2; len], &tag).is_none());
         }
         for len in [0, 15, 17, 31, 33] {
             assert!(seal(&vec![1; len], &[2; 12], b"", b"message").is_none());
-            assert!(open(&vec![1; len], &[2; 12], b"", &ciphertext, &tag).is_none());
+            assert!(open(&vec![1; len], &[2; 12], &tag).is_none());
         }
         for len in 0..16 {
-            assert!(open(&[1; 16], &[2; 12], b"", &ciphertext, &tag[..len]).is_none());
+            assert!(open(&[1; 16], &[2; 12], &tag[..len]).is_none());
         }
-        assert!(open(&[1; 16], &[2; 12], b"", &ciphertext, &[&tag[..], &[0]].concat()).is_none());
+        assert!(open(&[1; 16], &[2; 12], &[&tag[..], &[0]].concat()).is_none());
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn encrypt(enc: ContentEncryption, key: &[u8], aad: &[u8], plaintext:
     encrypt_with_iv(enc, key, iv, aad, plaintext)
 }
 
-/// Decrypts and authenticates; `None` when the tag does not match, or a length is not that of `enc`.
+/// Decrypts in place and authenticates; `None` when the tag does not match, or a length is not that of `enc`.
 ///
 /// No plaintext is returned, whole or in part, unless the tag matches, and a padding that is wrong
 /// all the same is no different answer (RFC 7518 section 5.2.2.2).
@@ -50,7 +50,7 @@ pub(crate) fn decrypt(
     key: &[u8],
     iv: &[u8],
     aad: &[u8],
-    ciphertext: &[u8],
+    ciphertext: Vec<u8>,
     tag: &[u8],
 ) -> Option<Plaintext> {
     use ContentEncryption as Enc;
@@ -108,7 +108,7 @@ fn cbc_open<C, M>(
     key: &[u8],
     iv: &[u8],
     aad: &[u8],
-    ciphertext: &[u8],
+    ciphertext: Vec<u8>,
     tag: &[u8],
 ) -> Option<Zeroizing<Vec<u8>>>
 where
@@ -116,18 +116,16 @@ where
     M: Mac + KeyInit,
 {
     let (mac_key, enc_key) = key.split_at(key.len() / 2);
-    let expected = mac::<M>(mac_key, iv, aad, ciphertext)?.finalize().into_bytes();
+    let mut text = Zeroizing::new(ciphertext);
+    let expected = mac::<M>(mac_key, iv, aad, &text)?.finalize().into_bytes();
     if !bool::from(expected.get(..tag.len())?.ct_eq(tag)) {
         return None;
     }
-    let (blocks, []) = Array::slice_as_chunks(ciphertext) else { return None };
-    let mut plaintext = Zeroizing::new(vec![0; ciphertext.len()]);
-    let (out, _) = Array::slice_as_chunks_mut(&mut plaintext);
-    let mut cipher = cbc::Decryptor::<C>::new_from_slices(enc_key, iv).ok()?;
-    cipher.decrypt_blocks_b2b(blocks, out).ok()?;
-    let len = unpadded_len(&plaintext)?;
-    plaintext.truncate(len);
-    Some(plaintext)
+    let (blocks, []) = Array::slice_as_chunks_mut(&mut text) else { return None };
+    cbc::Decryptor::<C>::new_from_slices(enc_key, iv).ok()?.decrypt_blocks(blocks);
+    let len = unpadded_len(&text)?;
+    text.truncate(len);
+    Some(text)
 }
 
 /// Starts the MAC over AAD || IV || ciphertext || AL, where AL is the length of AAD in bits, 64 bits
@@ -175,7 +173,7 @@ mod tests {
             let sealed = encrypt_with_iv(enc, &key, iv.clone(), &aad, &plaintext);
             assert_eq!(test_hex::encode(&sealed.ciphertext), text("ciphertext_hex"));
             assert_eq!(test_hex::encode(&sealed.tag), text("tag_hex"));
-            let opened = decrypt(enc, &key, &iv, &aad, &sealed.ciphertext, &sealed.tag);
+            let opened = decrypt(enc, &key, &iv, &aad, sealed.ciphertext, &sealed.tag);
             assert_eq!(opened.unwrap().as_bytes(), plaintext);
         }
     }
@@ -190,7 +188,7 @@ mod tests {
                 let Sealed { iv, ciphertext, tag } = &sealed;
                 assert_eq!((iv.len(), tag.len()), (enc.iv_len(), enc.tag_len()));
                 let open = |iv: &[u8], aad: &[u8], ciphertext: &[u8], tag: &[u8]| {
-                    decrypt(*enc, &key, iv, aad, ciphertext, tag)
+                    decrypt(*enc, &key, iv, aad, ciphertext.to_vec(), tag)
                 };
                 assert_eq!(open(iv, b"aad", ciphertext, tag).unwrap().as_bytes(), plaintext);
                 assert!(open(iv, b"aae", ciphertext, tag).is_none());
@@ -217,7 +215,7 @@ mod tests {
             let Sealed { iv, ciphertext, tag } = encrypt(*enc, &key, b"", b"message");
             let longer = |part: &[u8]| [part, &[0]].concat();
             let open = |key: &[u8], iv: &[u8], tag: &[u8]| {
-                decrypt(*enc, key, iv, b"", &ciphertext, tag).is_some()
+                decrypt(*enc, key, iv, b"", ciphertext.clone(), tag).is_some()
             };
             assert!(open(&key, &iv, &tag));
             for shorter in 0..tag.len() {
@@ -243,7 +241,7 @@ mod tests {
         };
         let open = |padded: &[u8]| {
             let (ciphertext, tag) = seal_raw(padded);
-            decrypt(enc, &key, &iv, b"", &ciphertext, &tag)
+            decrypt(enc, &key, &iv, b"", ciphertext, &tag)
         };
         for padding in 0..=255u8 {
             let opened = open(&[padding; 16]);

@@ -119,7 +119,7 @@ pub(crate) fn is_same(
             let Some(wrapped) = answer(key.wrap_cek(alg, &cek))? else { return Ok(false) };
             let Some((iv, tag)) = wrapped.gcm else { return Ok(false) };
             let opened =
-                content::decrypt(wrap.gcm(), secret, &iv, b"", &wrapped.encrypted_key, &tag);
+                content::decrypt(wrap.gcm(), secret, &iv, b"", wrapped.encrypted_key, &tag);
             Ok(opened.is_some_and(|opened| opened.as_bytes() == cek.expose_to_wrap()))
         }
         Mode::DirectEncryption => {
@@ -130,7 +130,7 @@ pub(crate) fn is_same(
             };
             let Some(sealed) = answer(own.encrypt(AAD, MESSAGE))? else { return Ok(false) };
             let opened =
-                content::decrypt(enc, secret, &sealed.iv, AAD, &sealed.ciphertext, &sealed.tag);
+                content::decrypt(enc, secret, &sealed.iv, AAD, sealed.ciphertext, &sealed.tag);
             Ok(opened.is_some_and(|opened| opened.as_bytes() == MESSAGE))
         }
         _ => Ok(false),

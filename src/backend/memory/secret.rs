@@ -124,7 +124,7 @@ impl MemorySecret {
         iv: &[u8],
         tag: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let cek = content::decrypt(wrap.gcm(), &self.value, iv, b"", encrypted_key, tag)?;
+        let cek = content::decrypt(wrap.gcm(), &self.value, iv, b"", encrypted_key.to_vec(), tag)?;
         Some(Zeroizing::new(cek.into_bytes()))
     }
 }
@@ -244,7 +244,7 @@ impl Cek for DirectCek<'_> {
         ciphertext: &[u8],
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        content::decrypt(self.enc, &self.key.value, iv, aad, ciphertext, tag)
+        content::decrypt(self.enc, &self.key.value, iv, aad, ciphertext.to_vec(), tag)
             .ok_or(BackendError::Rejected)
     }
 }
