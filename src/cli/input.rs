@@ -23,6 +23,9 @@ pub(crate) const MAX_CONTENT: usize = MAX_TOKEN_LEN / 4 * 3 - 64 * 1024;
 /// The first buffer for what tells no length, or a large one; most tokens fit.
 const FIRST_READ: usize = 64 * 1024;
 
+/// By how much the buffer grows at once: what is not read into is cleared with it all the same.
+const MAX_GROWTH: usize = 4 * 1024 * 1024;
+
 /// Reads a file, or stdin where `path` is `-` or not given; at most `max` bytes.
 ///
 /// The buffer is zeroized, and so is each smaller one that it replaces while the input goes on.
@@ -135,7 +138,8 @@ fn read_bounded(
             )));
         }
         if length == bytes.len() {
-            let mut larger = Zeroizing::new(vec![0; (length * 2).min(expected + 1)]);
+            let larger = length + length.min(MAX_GROWTH);
+            let mut larger = Zeroizing::new(vec![0; larger.min(expected + 1)]);
             larger[..length].copy_from_slice(&bytes);
             bytes = larger;
         }

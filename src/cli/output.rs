@@ -198,11 +198,28 @@ fn hint(code: &str) -> &'static str {
 fn json_line(members: Map<String, Value>) -> Zeroizing<Vec<u8>> {
     let mut members = SecretMembers(members);
     members.0.insert("schema".to_owned(), SCHEMA.into());
-    let mut line = Zeroizing::new(Vec::new());
+    let mut len = Counted(0);
+    let _ = serde_json::to_writer(&mut len, &members.0); // invariant: as below
+    // Of its whole length at once: a buffer that grows leaves copies behind that nobody clears.
+    let mut line = Zeroizing::new(Vec::with_capacity(len.0 + 1));
     // invariant: a map of JSON values always serializes, and a Vec takes every byte.
     let _ = serde_json::to_writer(&mut *line, &members.0);
     line.push(b'\n');
     line
+}
+
+/// How many bytes were written.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn write_stdout(bytes: &[u8]) -> Result<()> {
