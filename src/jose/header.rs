@@ -121,12 +121,14 @@ impl Header {
     /// section 3).
     ///
     /// # Errors
-    /// [`Error::Malformed`]: not a boolean, or not named in `crit` (section 6).
+    /// [`Error::Malformed`]: not a boolean, or false and not named in `crit` (section 6).
     pub(crate) fn b64(&self) -> Result<bool> {
         match self.members.get("b64") {
             None => Ok(true),
-            Some(Value::Bool(b64)) if self.crit().any(|name| name == "b64") => Ok(*b64),
-            Some(Value::Bool(_)) => Err(malformed("b64 is not named in crit")),
+            // What is true is as if it were not there (section 3), for those who do not know it too.
+            Some(Value::Bool(true)) => Ok(true),
+            Some(Value::Bool(false)) if self.crit().any(|name| name == "b64") => Ok(false),
+            Some(Value::Bool(false)) => Err(malformed("b64 is false and not named in crit")),
             Some(_) => Err(malformed("b64 is not a boolean")),
         }
     }
