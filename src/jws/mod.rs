@@ -43,17 +43,21 @@
 //! ```
 
 mod mac;
+mod require;
 mod several;
 mod sign;
 mod stream;
 mod trusted;
+mod verified;
 mod verify;
 
 pub use mac::Authenticated;
-pub use several::{Jws, Require, VerifiedJws, VerifiedSignature};
+pub use require::Require;
+pub use several::Jws;
 pub use sign::{
     JwsForm, JwsParameters, Signer, sign, sign_as, sign_detached, sign_reader, takes_reader,
 };
 pub(crate) use trusted::is_for_signatures;
 pub use trusted::{MAX_CANDIDATES, TrustedKeys};
+pub use verified::{VerifiedJws, VerifiedSignature};
 pub use verify::{JwsToken, Verified};
