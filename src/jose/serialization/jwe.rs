@@ -139,7 +139,9 @@ impl<'a> Jwe<'a> {
         Ok(Self {
             serialization,
             protected: members.text("protected")?.unwrap_or_default(),
-            unprotected: members.header("unprotected")?,
+            // One that is empty should not be there (RFC 7516 section 7.2.1), and says nothing: joserfc
+            // writes such.
+            unprotected: members.header("unprotected"),
             recipients,
             aad: members.text("aad")?.unwrap_or_default(),
             iv: members.text("iv")?.unwrap_or_default(),
@@ -323,7 +325,7 @@ impl<'a> Jwe<'a> {
 
 impl<'a> RecipientPart<'a> {
     fn of(members: &mut Members<'a>) -> Result<Self> {
-        let header = members.header("header")?;
+        let header = members.header("header");
         Ok(Self { header, encrypted_key: members.text("encrypted_key")?.unwrap_or_default() })
     }
 
