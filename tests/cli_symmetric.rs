@@ -242,6 +242,14 @@ fn a_payload_is_authenticated_with_a_key_that_the_caller_names() {
     assert_eq!(place.json_refusal(&["verify", "--key", "HS256"], &several).1, "policy");
     let both = ["verify", "--key", "HS256", "--keys", "x.jwk"];
     assert_eq!(place.json_refusal(&both, &token).0, 2);
+    // What policy does not name is refused by policy, alone and among several.
+    place.configure(&place.configuration().replace("\"HS256\", ", ""));
+    for rule in [&[][..], &["--require", "any"]] {
+        let args = [&["verify", "--key", "HS256"], rule].concat();
+        for token in [&token, &several] {
+            assert_eq!(place.json_refusal(&args, token).1, "policy", "{rule:?}");
+        }
+    }
 }
 
 /// RFC 8725 section 2.1: the public key of a signer, in any of its forms, as the secret of a MAC.

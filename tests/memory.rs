@@ -62,17 +62,17 @@ fn seal_to(jwk: PublicJwk, enc: ContentEncryption, cty: Option<&str>, content: &
     jwe::encrypt(&Recipient::new(jwk).unwrap(), &parameters, content).unwrap()
 }
 
-/// A token of 16 MiB of content, opened in less than three times the memory of the token, the token
+/// A token of 16 MiB of content, opened in less than `most` times the memory of the token, the token
 /// itself counted.
-fn assert_within_three_tokens(what: &str, token: &str, more: usize) {
+fn assert_within(most: f64, what: &str, token: &str, more: usize) {
     let ratio = (token.len() + more) as f64 / token.len() as f64;
     println!("{what}: {} bytes, {ratio:.2} times that at most", token.len());
-    assert!(ratio <= 3.0, "{what}: {ratio:.2} times the token");
+    assert!(ratio <= most, "{what}: {ratio:.2} times the token");
     assert!(ratio > 1.5, "{what}: {ratio:.2}: the content alone is more, nothing was measured");
 }
 
 #[test]
-fn decrypting_16_mib_takes_three_times_the_token_at_most() {
+fn decrypting_16_mib_takes_twice_the_token_at_most() {
     let _turn = turn();
     let (key, jwk) = key(KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw));
     let rules = Policy::of(Profile::All).jwe;
@@ -86,12 +86,12 @@ fn decrypting_16_mib_takes_three_times_the_token_at_most() {
             jwe::decrypt(token, &[Attempt { recipient: 0, key: &*key }]).unwrap().plaintext
         });
         assert_eq!(opened.as_bytes().len(), len);
-        assert_within_three_tokens(enc.name(), &token, more);
+        assert_within(1.8, enc.name(), &token, more);
     }
 }
 
 #[test]
-fn an_engine_decrypts_every_serialization_in_three_times_the_token_at_most() {
+fn an_engine_decrypts_every_serialization_in_twice_the_token_at_most() {
     let _turn = turn();
     let directory = tempfile::tempdir().unwrap();
     let keyring = KeyringFile::new(&directory.path().join("keyring.json"));
@@ -117,7 +117,7 @@ fn an_engine_decrypts_every_serialization_in_three_times_the_token_at_most() {
         let token = jwe.encrypt(serialization, &content).unwrap();
         let (more, opened) = peak(|| engine.decrypt(token.as_bytes(), None).unwrap());
         assert_eq!(opened.plaintext.as_bytes().len(), content.len());
-        assert_within_three_tokens(&serialization.to_string(), &token, more);
+        assert_within(1.8, &serialization.to_string(), &token, more);
     }
 }
 
@@ -177,7 +177,7 @@ fn opening_a_nested_token_with_16_mib_of_claims_takes_three_times_the_token_at_m
     let (more, opened) =
         peak(|| jwt::open(&context, token.as_bytes(), &own, &trusted, 1_900_000_000).unwrap());
     assert_eq!(opened.claims().json().len(), 16 * MIB);
-    assert_within_three_tokens("nested", &token, more);
+    assert_within(2.4, "nested", &token, more);
 }
 
 /// What a parser may allocate for one byte of its input. A string with escapes is unescaped in a buffer

@@ -318,8 +318,9 @@ pub trait HardwareKey: Debug + Send + Sync {
         false
     }
 
-    /// Computes the MAC of a message that is read to its end, a part at a time: `HS*`. The device is
-    /// busy with it until then.
+    /// Computes the MAC of a message that is read to its end, a part at a time: `HS*`. A session of the
+    /// device is taken from the second part on until then: the reader is for files, and not for what a
+    /// stranger sends as slowly as he likes.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`], also by a device that takes a message only whole;

@@ -94,7 +94,10 @@ impl Args {
             }
         };
         let engine = Engine::without_contexts(&setup.config)?;
-        let described = |header: &Header, alg: SignatureAlgorithm, index: usize| json!({ "header": header.members(), "alg": alg, "name": key, "index": index });
+        let described = |header: &Header, alg: SignatureAlgorithm, index: usize| {
+            let header = header.members();
+            json!({ "header": header, "alg": alg, "name": key, "index": index })
+        };
         let (payload, json) = match &self.detached {
             Some(path) if input::is_large(path) && !is_any => {
                 let payload = input::open_content(Some(path))?;

@@ -7,7 +7,7 @@ use super::served::ServedKey;
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose, SignatureAlgorithm};
-use crate::jws::{self, Jws, JwsForm, JwsParameters, Require, Signer, TrustedKeys};
+use crate::jws::{self, Among, Jws, JwsForm, JwsParameters, Require, Signer, TrustedKeys};
 use crate::jws::{Authenticated, Verified, VerifiedJws};
 use crate::secret::Plaintext;
 
@@ -118,8 +118,8 @@ impl Engine {
     /// of another purpose.
     pub fn authenticate(&self, token: &[u8], key: &str) -> Result<Authenticated<Plaintext>> {
         let jws = Jws::parse(token, &self.policy.jws)?;
-        let key = self.mac_key(&jws, key)?;
-        jws.authenticate(self.keys.handle(key)?, Some(&key.kid))
+        let (key, kid, _) = self.mac_key(&jws, key, false, false)?;
+        jws.authenticate(key, Some(kid))
     }
 
     /// As [`Engine::authenticate`], of a JWS without payload over `payload`.
@@ -133,12 +133,12 @@ impl Engine {
         key: &str,
     ) -> Result<Authenticated<()>> {
         let jws = Jws::parse(token, &self.policy.jws)?;
-        let key = self.mac_key(&jws, key)?;
-        jws.authenticate_detached(payload, self.keys.handle(key)?, Some(&key.kid))
+        let (key, kid, _) = self.mac_key(&jws, key, false, true)?;
+        jws.authenticate_detached(payload, key, Some(kid))
     }
 
-    /// As [`Engine::authenticate_detached`], without holding the payload in memory: where the device of
-    /// the key takes a message in parts ([`HardwareKey::takes_reader`]).
+    /// As [`Engine::authenticate_detached`], without holding the payload in memory: where the key takes
+    /// a reader ([`HardwareKey::takes_reader`]). A session of its device is taken until the reader ends.
     ///
     /// # Errors
     /// As [`Engine::authenticate`] and [`Jws::authenticate_reader`].
@@ -149,8 +149,8 @@ impl Engine {
         key: &str,
     ) -> Result<Authenticated<()>> {
         let jws = Jws::parse(token, &self.policy.jws)?;
-        let key = self.mac_key(&jws, key)?;
-        jws.authenticate_reader(payload, self.keys.handle(key)?, Some(&key.kid))
+        let (key, kid, _) = self.mac_key(&jws, key, false, true)?;
+        jws.authenticate_reader(payload, key, Some(kid))
     }
 
     /// As [`Engine::authenticate`], of a JWS with any number of signatures, of which one has to be the
@@ -160,8 +160,8 @@ impl Engine {
     /// As [`Engine::authenticate`] and [`Jws::authenticate_any`].
     pub fn authenticate_any(&self, token: &[u8], key: &str) -> Result<Authenticated<Plaintext>> {
         let jws = Jws::parse(token, &self.policy.jws)?;
-        let (key, alg) = self.any_mac_key(key)?;
-        jws.authenticate_any(alg, self.keys.handle(key)?, Some(&key.kid))
+        let (key, kid, alg) = self.mac_key(&jws, key, true, false)?;
+        jws.authenticate_any(alg, key, Some(kid))
     }
 
     /// As [`Engine::authenticate_any`], of a JWS without payload over `payload`.
@@ -175,29 +175,42 @@ impl Engine {
         key: &str,
     ) -> Result<Authenticated<()>> {
         let jws = Jws::parse(token, &self.policy.jws)?;
-        let (key, alg) = self.any_mac_key(key)?;
-        jws.authenticate_any_detached(payload, alg, self.keys.handle(key)?, Some(&key.kid))
+        let (key, kid, alg) = self.mac_key(&jws, key, true, true)?;
+        jws.authenticate_any_detached(payload, alg, key, Some(kid))
     }
 
-    /// The active version of a symmetric key for MACs, and the one algorithm that it is bound to.
-    fn any_mac_key(&self, name: &str) -> Result<(&ServedKey, SignatureAlgorithm)> {
+    /// The active version of a symmetric key that the MAC of a JWS can be of: as far as the token
+    /// tells, before the device of the key is asked for it.
+    fn mac_key(
+        &self,
+        jws: &Jws<'_>,
+        name: &str,
+        any: bool,
+        detached: bool,
+    ) -> Result<(&dyn HardwareKey, &str, SignatureAlgorithm)> {
         let key = self.keys.active(name, Purpose::Sign)?;
-        let alg = key.entry.algs.iter().find_map(|alg| match alg {
+        let macs = key.entry.algs.iter().filter_map(|alg| match alg {
             KeyAlgorithm::Sign(alg) if alg.is_symmetric() => Some(*alg),
             _ => None,
         });
-        let alg = alg.ok_or_else(|| Error::Policy(format!("key {name} verifies no MAC")))?;
-        Ok((key, alg))
-    }
-
-    /// The active version of a symmetric key that is bound to the `alg` of a JWS.
-    fn mac_key(&self, jws: &Jws<'_>, name: &str) -> Result<&ServedKey> {
-        let alg = jws.only_alg()?;
-        let key = self.keys.active(name, Purpose::Sign)?;
-        match alg.is_symmetric() && key.entry.algs.contains(&KeyAlgorithm::Sign(alg)) {
-            true => Ok(key),
-            false => Err(Error::Policy(format!("key {name} does not verify {alg}"))),
-        }
+        let (alg, among) = match any {
+            // A symmetric key is bound to one.
+            true => {
+                let alg = macs.into_iter().next();
+                let alg =
+                    alg.ok_or_else(|| Error::Policy(format!("key {name} verifies no MAC")))?;
+                (alg, Among::Any(alg))
+            }
+            false => {
+                let alg = jws.only_alg()?;
+                if !macs.into_iter().any(|own| own == alg) {
+                    return Err(Error::Policy(format!("key {name} does not verify {alg}")));
+                }
+                (alg, Among::One)
+            }
+        };
+        jws.check_claim(among, Some(&key.kid), detached)?;
+        Ok((self.keys.handle(key)?, &key.kid, alg))
     }
 
     /// What policy would not take is not made.

@@ -301,8 +301,6 @@ impl ServedKey {
     }
 }
 
-/// Why no recipient of a token is ours. Of several, what is said of a key of ours says more than that
-/// the rest are strangers.
 fn wrong_purpose(key: &ServedKey) -> String {
     let does = match key.entry.purpose {
         Purpose::Decrypt => "decrypts",

@@ -74,8 +74,8 @@ impl Header {
     ///
     /// # Errors
     /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object or one
-    /// without members, duplicate members, a member of the wrong type, a `crit` that RFC 7515 section 4.1.11 does
-    /// not allow.
+    /// without members, duplicate members, a member of the wrong type, a `crit` that RFC 7515 section
+    /// 4.1.11 does not allow.
     pub fn parse_protected(protected: &str) -> Result<Self> {
         if protected.is_empty() {
             return Ok(Self::of(Map::new()));

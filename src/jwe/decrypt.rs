@@ -116,7 +116,8 @@ impl Decrypted {
 ///
 /// # Errors
 /// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
-/// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a device fault as [`Error::Backend`] where no key opened it.
+/// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a
+/// device fault as [`Error::Backend`] where no key opened it.
 pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
     let count = token.recipients().len();
     if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {

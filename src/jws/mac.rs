@@ -1,5 +1,5 @@
-//! JWS whose one signature is a MAC (`HS*`): verified in the device that holds the symmetric key, with
-//! a key that the caller names. No public key has a way in here, and no symmetric key into
+//! JWS with a MAC (`HS*`), alone or among several signatures: verified in the device that holds the
+//! symmetric key, with a key that the caller names. No public key has a way in here, and no symmetric key into
 //! [`TrustedKeys`](super::TrustedKeys).
 
 use std::io::Read;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::several::{Checked, Jws};
 use super::sign::told_of_message;
 use super::stream::SigningInput;
-use crate::backend::HardwareKey;
+use crate::backend::{BackendError, HardwareKey};
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::header::Header;
@@ -53,7 +53,7 @@ pub struct Authenticated<T> {
 
 /// Which signatures are looked at.
 #[derive(Clone, Copy)]
-enum Among {
+pub(crate) enum Among {
     /// The only one.
     One,
     /// Those with this algorithm that the key could have made.
@@ -120,13 +120,13 @@ impl Jws<'_> {
         self.detached(Among::Any(alg), payload, key, kid)
     }
 
-    /// As [`Jws::authenticate_detached`], reading the payload once and holding a few kilobytes of it.
+    /// As [`Jws::authenticate_detached`], reading the payload once and holding a few kilobytes of it. A
+    /// session of the device is taken until the reader ends: for files, and not for what a stranger
+    /// sends as slowly as he likes.
     ///
     /// # Errors
-    /// As [`Jws::authenticate_detached`]; [`BackendError::Unsupported`] by a device that takes a message
-    /// only whole (see [`HardwareKey::takes_reader`]); [`Error::Io`] if the payload cannot be read.
-    ///
-    /// [`BackendError::Unsupported`]: crate::backend::BackendError::Unsupported
+    /// As [`Jws::authenticate_detached`]; [`BackendError::Unsupported`] by a key that takes no reader
+    /// (see [`HardwareKey::takes_reader`]); [`Error::Io`] if the payload cannot be read.
     pub fn authenticate_reader(
         self,
         payload: impl Read,
@@ -134,7 +134,7 @@ impl Jws<'_> {
         kid: Option<&str>,
     ) -> Result<Authenticated<()>> {
         self.check_detached()?;
-        let (index, checked) = self.candidates(Among::One, key, kid)?[0];
+        let (index, checked) = self.candidates_of(key, Among::One, kid)?[0];
         let mut input = SigningInput::new(&checked.text, payload, self.encoded);
         let mac = key.mac_reader(checked.alg, &mut input).map_err(told_of_message)?;
         match is_equal(&mac, &checked.signature) {
@@ -166,6 +166,24 @@ impl Jws<'_> {
         Ok(Authenticated::new((), index, checked))
     }
 
+    /// Checks, before a device is asked, that a MAC may be by a key of this `kid`, and that the payload
+    /// is there or, if it is to be `detached`, is not.
+    ///
+    /// # Errors
+    /// As [`Jws::authenticate`] and [`Jws::authenticate_any`].
+    pub(crate) fn check_claim(
+        &self,
+        among: Among,
+        kid: Option<&str>,
+        detached: bool,
+    ) -> Result<()> {
+        self.candidates(among, kid)?;
+        match detached {
+            true => self.check_detached(),
+            false => self.own_payload().map(drop),
+        }
+    }
+
     /// Finds the MAC of the key.
     fn check_mac(
         &self,
@@ -174,31 +192,43 @@ impl Jws<'_> {
         key: &dyn HardwareKey,
         kid: Option<&str>,
     ) -> Result<(usize, &Checked<'_>)> {
-        for (index, checked) in self.candidates(among, key, kid)? {
+        let mut too_long = None;
+        for (index, checked) in self.candidates_of(key, among, kid)? {
             // The payload may come out of a JWE: no copy of it stays behind.
             let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
-            if key.verify_mac(checked.alg, &input, &checked.signature)? {
-                return Ok((index, checked));
+            match key.verify_mac(checked.alg, &input, &checked.signature) {
+                Ok(true) => return Ok((index, checked)),
+                Ok(false) => {}
+                // Its own header makes it longer than the device takes: another may be shorter.
+                Err(error @ BackendError::Unsupported { .. }) => too_long = Some(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::SignatureInvalid)
+        Err(too_long.map_or(Error::SignatureInvalid, Error::from))
     }
 
-    /// The signatures that can be MACs of the key, with their places; at least one.
-    fn candidates(
+    /// As [`Jws::candidates`], for a key that is at hand.
+    fn candidates_of(
         &self,
-        among: Among,
         key: &dyn HardwareKey,
+        among: Among,
         kid: Option<&str>,
     ) -> Result<Vec<(usize, &Checked<'_>)>> {
+        let candidates = self.candidates(among, kid)?;
+        let alg = candidates[0].1.alg;
+        let fits = |kind| alg.is_symmetric() && alg.fits(kind);
+        match key.info().secret.is_some_and(|secret| fits(secret.shape().kind())) {
+            true => Ok(candidates),
+            false => Err(Error::Policy(format!("the key named here is not for {alg}"))),
+        }
+    }
+
+    /// The signatures that can be MACs of a key, with their places; at least one, all with one `alg`.
+    fn candidates(&self, among: Among, kid: Option<&str>) -> Result<Vec<(usize, &Checked<'_>)>> {
         let alg = match among {
             Among::One => self.only()?.alg,
             Among::Any(alg) => alg,
         };
-        let fits = |kind| alg.is_symmetric() && alg.fits(kind);
-        if !key.info().secret.is_some_and(|secret| fits(secret.shape().kind())) {
-            return Err(Error::Policy(format!("the key named here is not for {alg}")));
-        }
         let is_meant = |checked: &Checked<'_>| match (checked.believed.kid(), kid) {
             (Some(told), Some(kid)) => told == kid,
             _ => true,
@@ -209,9 +239,12 @@ impl Jws<'_> {
             (0, Among::One) => Err(Error::KeyNotFound(
                 "the token names a kid that is not that of the key named here".into(),
             )),
-            (0, Among::Any(_)) => Err(Error::KeyNotFound(format!(
-                "no signature of the token could be a MAC by {alg} of the key named here"
-            ))),
+            // One that policy refuses may be what is meant.
+            (0, Among::Any(_)) => Err(self.refused_by_policy().unwrap_or_else(|| {
+                Error::KeyNotFound(format!(
+                    "no signature of the token could be a MAC by {alg} of the key named here"
+                ))
+            })),
             (1..=MAX_CANDIDATES, _) => Ok(candidates),
             (count, _) => Err(Error::Policy(format!(
                 "{count} signatures could be MACs of the key named here, at most {MAX_CANDIDATES} \

@@ -51,6 +51,7 @@ mod trusted;
 mod verified;
 mod verify;
 
+pub(crate) use mac::Among;
 pub use mac::Authenticated;
 pub use require::Require;
 pub use several::Jws;

@@ -131,7 +131,8 @@ impl<'a> Jws<'a> {
     }
 
     /// Returns whether every signature that policy lets through can be verified without the payload
-    /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1).
+    /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1), and a MAC
+    /// is for [`Jws::authenticate_reader`].
     pub fn takes_reader(&self) -> bool {
         self.signatures.iter().flatten().all(|checked| prehash(checked.alg).is_some())
     }
@@ -190,6 +191,10 @@ impl<'a> Jws<'a> {
                 Some(digest) => {
                     keys.signer_of(SigningInput::Digest(digest), checked.claimed(), issuers)
                 }
+                // No public key verifies a MAC, whatever it is of: the same refusal as in memory.
+                None if checked.alg.is_symmetric() => {
+                    keys.signer_of(SigningInput::Message(b""), checked.claimed(), issuers)
+                }
                 None => Err(stream::needs_whole(checked.alg)),
             })?;
         Ok(VerifiedJws { value: (), signatures })
@@ -245,6 +250,12 @@ impl<'a> Jws<'a> {
     pub(super) fn passed(&self) -> impl Iterator<Item = (usize, &Checked<'a>)> {
         let each = self.signatures.iter().enumerate();
         each.filter_map(|(index, signature)| Some((index, signature.as_ref().ok()?)))
+    }
+
+    /// Returns the first refusal by policy among the signatures.
+    pub(super) fn refused_by_policy(&self) -> Option<Error> {
+        let refused = self.signatures.iter().filter_map(|signature| signature.as_ref().err());
+        refused.into_iter().find(|error| matches!(error, Error::Policy(_))).cloned()
     }
 
     pub(super) fn check_detached(&self) -> Result<()> {

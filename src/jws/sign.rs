@@ -176,7 +176,8 @@ pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<
 }
 
 /// As [`sign_as`], detached, reading the payload once and holding a few kilobytes of it: the device
-/// signs its digest, or takes it in parts for the MAC of an only signer.
+/// signs its digest, or takes it in parts for the MAC of an only signer, and has a session taken for it
+/// until the reader ends.
 ///
 /// # Errors
 /// As [`sign_as`]; [`Error::Usage`] for a form that is not detached, and for signers that need the
@@ -188,6 +189,7 @@ pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) ->
     }
     if let [signer] = signers
         && signer.alg.is_symmetric()
+        && signer.key.takes_reader()
     {
         let protected = signer.encoded(form.unencoded)?;
         let mut input = SigningInput::new(&protected, payload, !form.unencoded);

@@ -1,6 +1,6 @@
 //! Payloads that are read once and never held: the signing input goes through a hash.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
 use zeroize::Zeroizing;
 
@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{Hash, SignatureAlgorithm};
 use crate::jose::base64url;
 use crate::primitives::digest::Hasher;
+use crate::primitives::read::fill;
 
 /// How much of a payload is held at a time, in bytes: a multiple of 3, so that base64url of the parts
 /// is that of the whole.
@@ -98,21 +99,28 @@ struct Parts<R> {
     chunk: Zeroizing<Vec<u8>>,
     text: Zeroizing<String>,
     has_ended: bool,
+    /// It could not be read, and has a hole.
+    is_broken: bool,
 }
 
 impl<R: Read> Parts<R> {
     fn new(payload: R, encoded: bool) -> Self {
         let chunk = Zeroizing::new(vec![0; CHUNK]);
         let text = Zeroizing::new(String::with_capacity(CHUNK / 3 * 4));
-        Self { payload, encoded, chunk, text, has_ended: false }
+        Self { payload, encoded, chunk, text, has_ended: false, is_broken: false }
     }
 
     /// Returns the next part, of one octet or more; `None` at the end.
     fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        if self.is_broken {
+            return Err(std::io::Error::other("it could not be read before"));
+        }
         if self.has_ended {
             return Ok(None);
         }
+        self.is_broken = true;
         let len = fill(&mut self.payload, &mut self.chunk)?;
+        self.is_broken = false;
         self.has_ended = len < CHUNK;
         if len == 0 {
             return Ok(None);
@@ -130,20 +138,6 @@ impl<R: Read> Parts<R> {
 
 pub(super) fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Io(format!("cannot read the payload: {error}"))
-}
-
-/// Fills a buffer, less only at the end.
-fn fill(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match source.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
 }
 
 #[cfg(test)]
@@ -204,5 +198,11 @@ mod tests {
             }
         }
         assert_eq!(feed(Broken, true, [].into_iter()).unwrap_err().code(), "io");
+        // What has a hole is not read on.
+        let mut input = SigningInput::new("e30", Broken, true);
+        let mut buffer = [0; 16];
+        assert_eq!(input.read(&mut buffer).unwrap(), 4);
+        assert!(input.read(&mut buffer).is_err());
+        assert!(input.read(&mut buffer).is_err());
     }
 }

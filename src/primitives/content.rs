@@ -41,7 +41,8 @@ pub(crate) fn encrypt(enc: ContentEncryption, key: &[u8], aad: &[u8], plaintext:
     encrypt_with_iv(enc, key, iv, aad, plaintext)
 }
 
-/// Decrypts in place and authenticates; `None` when the tag does not match, or a length is not that of `enc`.
+/// Decrypts in place and authenticates; `None` when the tag does not match, or a length is not that of
+/// `enc`.
 ///
 /// No plaintext is returned, whole or in part, unless the tag matches, and a padding that is wrong
 /// all the same is no different answer (RFC 7518 section 5.2.2.2).

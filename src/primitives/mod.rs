@@ -10,6 +10,7 @@ pub mod digest;
 pub mod ecdh;
 pub mod oaep;
 pub mod random;
+pub(crate) mod read;
 pub mod rsa;
 pub mod secret;
 pub mod verify;

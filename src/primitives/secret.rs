@@ -1,6 +1,6 @@
 //! What a symmetric key does on the host: HMAC, and the check value by which the key is known.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256};
@@ -9,10 +9,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::digest;
+use super::read::{PART, fill};
 use crate::jose::alg::Hash;
-
-/// How much of a message that is read is held at a time, in bytes.
-const PART: usize = 64 * 1024;
 
 /// Authenticates `message` with HMAC (RFC 2104); the MAC has [`Hash::len`] bytes.
 pub fn hmac(hash: Hash, key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -25,27 +23,15 @@ pub fn hmac(hash: Hash, key: &[u8], message: &[u8]) -> Vec<u8> {
 /// Those of the reader.
 pub fn hmac_reader(hash: Hash, key: &[u8], message: &mut dyn Read) -> std::io::Result<Vec<u8>> {
     let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm(hash), key));
-    read_parts(message, |part| {
-        context.update(part);
-        Ok::<_, std::io::Error>(())
-    })?;
-    Ok(context.sign().as_ref().to_vec())
-}
-
-/// Hands what is read to `take` in parts of one octet or more, to the end.
-pub(crate) fn read_parts<E: From<std::io::Error>>(
-    message: &mut dyn Read,
-    mut take: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
     let mut part = Zeroizing::new(vec![0; PART]);
     loop {
-        match message.read(&mut part) {
-            Ok(0) => return Ok(()),
-            Ok(len) => take(&part[..len])?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+        let len = fill(message, &mut part)?;
+        context.update(&part[..len]);
+        if len < PART {
+            break;
         }
     }
+    Ok(context.sign().as_ref().to_vec())
 }
 
 /// Compares two MACs in a time that tells nothing but whether their lengths are equal.

@@ -206,7 +206,7 @@ impl HardwareKey for MemorySecret {
     }
 
     fn takes_reader(&self) -> bool {
-        true
+        self.algs.iter().any(|alg| matches!(alg, KeyAlgorithm::Sign(_)))
     }
 
     fn mac_reader(
@@ -244,7 +244,17 @@ impl Cek for DirectCek<'_> {
         ciphertext: &[u8],
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        content::decrypt(self.enc, &self.key.value, iv, aad, ciphertext.to_vec(), tag)
+        self.decrypt_in_place(iv, aad, ciphertext.to_vec(), tag)
+    }
+
+    fn decrypt_in_place(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: Vec<u8>,
+        tag: &[u8],
+    ) -> Result<Plaintext, BackendError> {
+        content::decrypt(self.enc, &self.key.value, iv, aad, ciphertext, tag)
             .ok_or(BackendError::Rejected)
     }
 }

@@ -25,6 +25,7 @@ use crate::backend::{
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::alg::{ContentEncryption, Hash, KeyAlgorithm, KeyKind, KeyManagement};
 use crate::jose::jwk::{MAX_RSA_BITS, PublicKey, PublicPoint};
+use crate::primitives::read::{PART, fill};
 use crate::primitives::{digest, oaep};
 use crate::secret::SharedSecret;
 
@@ -154,7 +155,7 @@ impl HardwareKey for Pkcs11Key {
     }
 
     fn takes_reader(&self) -> bool {
-        self.info.secret.is_some()
+        self.secret_type == Some(SecretType::Generic)
     }
 
     fn mac_reader(
@@ -163,8 +164,8 @@ impl HardwareKey for Pkcs11Key {
         message: &mut dyn Read,
     ) -> Result<Vec<u8>, BackendError> {
         match self.way(KeyAlgorithm::Sign(alg))? {
-            Ok(How::Sign(mech @ Mech::Hmac(hash))) => self
-                .mac_by_parts(*mech, *hash, message)
+            Ok(How::Sign(mech @ Mech::Hmac(_))) => self
+                .mac_by_parts(*mech, alg, message)
                 .map_err(|failure| self.input_error(failure, alg.name())),
             Ok(_) => Err(self.unsupported(alg.name(), "it is not a MAC".to_owned())),
             Err(reason) => Err(self.unsupported(alg.name(), reason.clone())),

@@ -189,24 +189,33 @@ impl Pkcs11Key {
         self.of_length(&signature.into_inner()[..len], expected, "C_Sign")
     }
 
-    /// Computes a MAC of a message that is read; what has been read is not run again.
+    /// Computes a MAC of a message that is read. One that ends within the first part is as one that
+    /// is held; of a longer one, what has been read is not run again.
     pub(super) fn mac_by_parts(
         &self,
         mech: Mech,
-        hash: Hash,
+        alg: SignatureAlgorithm,
         message: &mut dyn Read,
     ) -> Result<Vec<u8>, Failure> {
-        let message = std::cell::RefCell::new(message);
+        // Before a session is lent: whatever a reader takes its time for, others have it meanwhile.
+        let mut first = Zeroizing::new(vec![0; PART]);
+        let len = fill(message, &mut first)
+            .map_err(|error| Failure::Other(BackendError::Message { reason: error.to_string() }))?;
+        if len < PART {
+            return self.sign_by(mech, alg, ToSign::Message(&first[..len]));
+        }
+        let message = std::cell::RefCell::new((first, message));
         let mac = std::cell::RefCell::new([0; MAX_LEN]);
         let len = self.run(
             mech.name(),
             |lease, handle| {
-                let (message, mac) = (&mut **message.borrow_mut(), &mut *mac.borrow_mut());
-                lease.mac_reader(mech, handle, message, mac, self.authenticate())
+                let (first, message) = &mut *message.borrow_mut();
+                let mac = &mut *mac.borrow_mut();
+                lease.mac_reader(mech, handle, first, *message, mac, self.authenticate())
             },
             |_| Fate::Close,
         )?;
-        self.of_length(&mac.into_inner()[..len], Some(hash.len()), "C_SignFinal")
+        self.of_length(&mac.into_inner()[..len], alg.hash().map(Hash::len), "C_SignFinal")
     }
 
     fn of_length(

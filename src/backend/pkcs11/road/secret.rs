@@ -6,14 +6,16 @@ use std::io::Read;
 use super::*;
 use crate::backend::pkcs11::mechanism::Cipher;
 use crate::backend::pkcs11::raw::Calls;
-use crate::primitives::secret::read_parts;
+use crate::primitives::read::fill;
 
 impl Lease<'_> {
-    /// Computes the MAC of what is read from `message`, into `mac`; returns how much was written.
+    /// Computes the MAC of `part` and what is still read from `message`, into `mac`; returns how much
+    /// was written. `part` is read into again.
     pub(in super::super) fn mac_reader(
         &self,
         mech: Mech,
         key: ObjectHandle,
+        part: &mut [u8],
         message: &mut dyn Read,
         mac: &mut [u8],
         authenticate: Authenticate<'_>,
@@ -21,7 +23,11 @@ impl Lease<'_> {
         let calls = self.own_calls(Function::SignInit)?;
         calls.sign_init(self.session(), mech, key)?;
         self.authenticate(authenticate)?;
-        read_parts(message, |part| Ok::<_, Trouble>(calls.sign_update(self.session(), part)?))?;
+        let mut len = part.len();
+        while len > 0 {
+            calls.sign_update(self.session(), &part[..len])?;
+            len = fill(message, part)?;
+        }
         Ok(calls.sign_final(self.session(), mac)?)
     }
 
