@@ -7,13 +7,9 @@ use common::swtpm::Swtpm;
 use common::swtpm::keys::{file_of, plain};
 use common::swtpm::macs::*;
 use hsm_jose::backend::tpm::{TpmKeystore, describe_key_file};
-use hsm_jose::backend::tss2::{KeyFile, OWNER};
 use hsm_jose::backend::{BackendError, Keystore, Locator, ToSign};
 use hsm_jose::jose::alg::{Hash, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::primitives::secret::hmac;
-
-/// A key for HMAC that somebody has, and that any of them would guess.
-const KNOWN: [u8; 5] = *b"known";
 
 /// What tpm2-tools compute with the key, and that they do not get it out.
 #[test]
@@ -143,23 +139,4 @@ fn a_key_file_of_a_known_key_is_refused_whatever_it_says() {
         let Err(BackendError::Misconfigured { reason, .. }) = answer else { panic!("{answer:?}") };
         assert!(reason.contains("TPM_RC_INTEGRITY"), "{reason}");
     }
-}
-
-/// Puts a known key of five bytes into the TPM, as the files `pub` and `priv`.
-fn import_with_tools(tpm: &Swtpm, attributes: &str) {
-    std::fs::write(tpm.directory.join("short"), KNOWN).unwrap();
-    let into = ["-Q", "-C", "parent.ctx", "-G", "hmac:sha256", "-i", "short"];
-    tpm.tool("tpm2_import", &[&into[..], &["-u", "pub", "-r", "priv", "-a", attributes]].concat());
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-}
-
-/// The key file of the files `pub` and `priv`, its public area changed.
-fn key_file(tpm: &Swtpm, change: impl FnOnce(&mut Vec<u8>)) -> String {
-    let [mut public, private] = ["pub", "priv"].map(|name| {
-        let sized = std::fs::read(tpm.directory.join(name)).unwrap();
-        assert_eq!(usize::from(u16::from_be_bytes([sized[0], sized[1]])), sized.len() - 2);
-        sized[2..].to_vec()
-    });
-    change(&mut public);
-    KeyFile { parent: OWNER, empty_auth: true, public, private }.encode().unwrap()
 }

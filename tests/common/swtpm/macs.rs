@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hsm_jose::backend::tss2::{KeyFile, OWNER};
 use hsm_jose::backend::{BackendError, HardwareKey, KeyShape, Keystore, ToSign};
 use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
 
@@ -13,6 +14,9 @@ use super::keys::spec;
 
 pub const MESSAGE: &[u8] = b"message";
 pub const HS256: SignatureAlgorithm = SignatureAlgorithm::Hs256;
+
+/// A key for HMAC that somebody has, and that anybody would guess.
+pub const KNOWN: [u8; 5] = *b"known";
 
 /// The HMAC algorithms, with the length of their keys in bits.
 pub const MACS: [(SignatureAlgorithm, u32); 3] = [
@@ -89,4 +93,23 @@ pub fn load_with_tools(tpm: &Swtpm, file: &Path) {
     halves(tpm, file);
     parent_with_tools(tpm);
     load_halves(tpm);
+}
+
+/// Puts a known key of five bytes into the TPM, as the files `pub` and `priv`.
+pub fn import_with_tools(tpm: &Swtpm, attributes: &str) {
+    std::fs::write(tpm.directory.join("short"), KNOWN).unwrap();
+    let into = ["-Q", "-C", "parent.ctx", "-G", "hmac:sha256", "-i", "short"];
+    tpm.tool("tpm2_import", &[&into[..], &["-u", "pub", "-r", "priv", "-a", attributes]].concat());
+    tpm.tool("tpm2_flushcontext", &["-t"]);
+}
+
+/// The key file of the files `pub` and `priv`, its public area changed.
+pub fn key_file(tpm: &Swtpm, change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let [mut public, private] = ["pub", "priv"].map(|name| {
+        let sized = std::fs::read(tpm.directory.join(name)).unwrap();
+        assert_eq!(usize::from(u16::from_be_bytes([sized[0], sized[1]])), sized.len() - 2);
+        sized[2..].to_vec()
+    });
+    change(&mut public);
+    KeyFile { parent: OWNER, empty_auth: true, public, private }.encode().unwrap()
 }
