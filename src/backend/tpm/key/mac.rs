@@ -1,11 +1,10 @@
 //! HMAC in the TPM: one command, and a message that fits into it.
 
-use std::io::ErrorKind;
-
 use tss_esapi::structures::MaxBuffer;
 
 use super::*;
 use crate::backend::tpm::scheme::hashing_algorithm;
+use crate::primitives::read::fill;
 
 impl TpmKey {
     /// Computes the MAC of a message. One that is longer than the TPM takes at once is refused before
@@ -39,16 +38,12 @@ impl TpmKey {
         let max = self.max_input()?;
         // Never grown, so that no copy is left behind.
         let mut held = Zeroizing::new(vec![0; max + 1]);
-        let mut len = 0;
-        while len <= max {
-            match message.read(&mut held[len..]) {
-                Ok(0) => return self.authenticate_whole(hash, &held[..len]),
-                Ok(read) => len += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(BackendError::Message { reason: error.to_string() }),
-            }
+        let len = fill(message, &mut held)
+            .map_err(|error| BackendError::Message { reason: error.to_string() })?;
+        if len > max {
+            return Err(self.too_long(alg, max));
         }
-        Err(self.too_long(alg, max))
+        self.authenticate_whole(hash, &held[..len])
     }
 
     /// Sends a message that is whole and that the TPM takes.
