@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 mod common;
 
-use common::swtpm::{AUTH, Swtpm, write_pin};
+use common::swtpm::{AUTH, Swtpm, macs, write_pin};
 
 /// A configuration on a TPM of its own.
 struct Place(Swtpm);
@@ -254,6 +254,41 @@ fn a_key_for_hmac_through_its_life() {
     place.good(&["key", "destroy", "mac", "--confirm", check, "--force"], b"");
     assert_eq!(place.code(&["verify", "--key", "mac"], &token).0, 4);
     assert!(!place.path("keys/mac.pem").exists());
+}
+
+/// TPM2_Import takes sensitiveDataOrigin as it comes, with any key.
+#[test]
+fn a_known_key_for_hmac_is_neither_adopted_nor_served() {
+    let place = Place::new();
+    place.good(&["token", "pin", "edge"], b"");
+    let named = "\n[policy]\nprofile = \"strict\"\nsymmetric = [\"HS256\"]\n";
+    place.configure(&(place.configuration() + named));
+    place.good(&["key", "generate", "mac", "--alg", "HS256"], b"");
+    let token = place.good(&["sign", "--key", "mac"], b"payload");
+    macs::parent_with_tools(&place.0);
+    macs::import_with_tools(&place.0, "sensitivedataorigin|userwithauth|noda|sign");
+    let honest = macs::key_file(&place.0, |_| ());
+    // It says of itself that it is fixedTPM and fixedParent (TPMA_OBJECT, part 2).
+    let forged = macs::key_file(&place.0, |public| public[7] |= 1 << 1 | 1 << 4);
+    let before = fs::read(place.path("keys/mac.pem")).unwrap();
+    for (file, adopting, serving) in [
+        (&honest, "fixedTPM, fixedParent and sensitiveDataOrigin", "fixedTPM, fixedParent"),
+        (&forged, "TPM_RC_INTEGRITY", "its length or check value is another"),
+    ] {
+        fs::write(place.path("keys/known.pem"), file).unwrap();
+        let adopt = ["key", "adopt", "known", "--object", "file:known.pem", "--alg", "HS256"];
+        let (status, said) = place.code(&adopt, b"");
+        assert!(status != 0 && said.contains(adopting), "{status} {said}");
+        assert_ne!(place.code(&["key", "show", "known"], b"").0, 0);
+        // In the place of a key that was recorded.
+        fs::write(place.path("keys/mac.pem"), file).unwrap();
+        for (command, input) in [("sign", &b"payload"[..]), ("verify", &token)] {
+            let (status, said) = place.code(&[command, "--key", "mac"], input);
+            assert!(status != 0 && said.contains(serving), "{command}: {status} {said}");
+        }
+    }
+    fs::write(place.path("keys/mac.pem"), before).unwrap();
+    assert_eq!(place.good(&["verify", "--key", "mac"], &token), b"payload");
 }
 
 /// A compact JWE of a stranger's making, in parts.

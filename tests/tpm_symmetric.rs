@@ -3,89 +3,21 @@
 
 mod common;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::proxy::{self, Proxy};
 use common::swtpm::keys::{file_of, plain, spec};
+use common::swtpm::macs::*;
 use common::swtpm::{self, Swtpm};
 use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore, describe_key_file};
-use hsm_jose::backend::{
-    BackendError, HardwareKey, KeyShape, Keystore, Locator, SecretInfo, Support, ToSign,
-};
-use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use hsm_jose::backend::{BackendError, Keystore, Locator, SecretInfo, Support, ToSign};
+use hsm_jose::jose::alg::{KeyAlgorithm, KeyManagement};
 use hsm_jose::jose::oct::SecretJwk;
-
-const MESSAGE: &[u8] = b"message";
-const HS256: SignatureAlgorithm = SignatureAlgorithm::Hs256;
-
-/// The HMAC algorithms, with the length of their keys in bits.
-const MACS: [(SignatureAlgorithm, u32); 3] = [
-    (SignatureAlgorithm::Hs256, 256),
-    (SignatureAlgorithm::Hs384, 384),
-    (SignatureAlgorithm::Hs512, 512),
-];
 
 /// TPM_PT_INPUT_BUFFER of swtpm.
 const MAX_INPUT: usize = 1024;
-
-const fn oct(bits: u32) -> KeyShape {
-    KeyShape::Oct { bits }
-}
-
-fn generate(keystore: &dyn Keystore, alg: SignatureAlgorithm, bits: u32) -> Arc<dyn HardwareKey> {
-    let locator = keystore.new_locator("mac").unwrap();
-    let made = keystore.generate(&locator, &spec(oct(bits), KeyAlgorithm::Sign(alg)));
-    made.unwrap_or_else(|error| panic!("{alg} {bits}: {error}"))
-}
-
-fn mac(key: &dyn HardwareKey, alg: SignatureAlgorithm) -> Vec<u8> {
-    key.sign(alg, ToSign::Message(MESSAGE)).unwrap_or_else(|error| panic!("{alg}: {error}"))
-}
-
-fn refusal<T: std::fmt::Debug>(answer: Result<T, BackendError>) -> String {
-    match answer {
-        Err(BackendError::Unsupported { what, reason, .. }) => format!("{what}: {reason}"),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// TPM2B_PUBLIC and TPM2B_PRIVATE of a key file: its last two OCTET STRINGs, as files for tpm2-tools.
-fn halves(tpm: &Swtpm, file: &Path) -> [Vec<u8>; 2] {
-    let text = std::fs::read_to_string(file).unwrap();
-    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = STANDARD.decode(base64).unwrap();
-    // INTEGER 0x40000001: the parent is the primary key of the owner.
-    let parent = [2, 4, 0x40, 0, 0, 1];
-    let place = der.windows(parent.len()).position(|window| window == parent).unwrap();
-    let mut rest = &der[place + parent.len()..];
-    ["pub", "priv"].map(|name| {
-        assert_eq!(rest[0], 4, "an OCTET STRING");
-        let (len, header) = match rest[1] {
-            0x81 => (usize::from(rest[2]), 3),
-            len => (usize::from(len), 2),
-        };
-        let octets = rest[header..header + len].to_vec();
-        rest = &rest[header + len..];
-        std::fs::write(tpm.directory.join(name), &octets).unwrap();
-        octets
-    })
-}
-
-/// Loads a key file with tpm2-tools, as `key.ctx`.
-fn load_with_tools(tpm: &Swtpm, file: &Path) {
-    halves(tpm, file);
-    let attributes =
-        "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
-    let template = ["-C", "o", "-g", "sha256", "-G", "ecc256:aes128cfb", "-a", attributes];
-    tpm.tool("tpm2_createprimary", &[&["-Q", "-c", "parent.ctx"], &template[..]].concat());
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-    let halves = ["-Q", "-C", "parent.ctx", "-u", "pub", "-r", "priv", "-c", "key.ctx"];
-    tpm.tool("tpm2_load", &halves);
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-}
 
 #[test]
 fn a_key_for_each_hmac_is_made_and_stays_in_the_tpm() {
@@ -143,15 +75,8 @@ fn what_is_longer_than_the_tpm_takes_is_refused_with_the_limit() {
     assert_eq!(proxy.take().len(), 0, "the TPM was asked");
     mac(&*key, HS256);
 
-    // A TPM that takes less says so (TPM_PT_INPUT_BUFFER, 0x10d), and is believed.
-    proxy.alter(|command, mut answer| {
-        let (property, len) = ([0, 0, 1, 0x0d], answer.len());
-        if proxy::code(command) == proxy::GET_CAPABILITY && answer[len - 8..].starts_with(&property)
-        {
-            answer[len - 4..].copy_from_slice(&512_u32.to_be_bytes());
-        }
-        answer
-    });
+    // A TPM that takes less says so, and is believed.
+    proxy.alter(with_input_buffer(512));
     let locator = key.info().locator.clone();
     drop(key);
     let key = TpmKeystore::open(config).unwrap().find(&locator).unwrap();
@@ -331,86 +256,50 @@ fn a_key_survives_restarts_of_the_tpm_and_of_the_program() {
     assert_eq!(tpm.tool("tpm2_getcap", &["handles-transient"]).trim(), "");
 }
 
-/// What tpm2-tools compute with the key, and that they do not get it out.
+/// A message is never taken for whole that is not: the limit may be another when it has been read.
 #[test]
-fn tools_have_the_same_mac_and_do_not_get_the_key() {
-    let tpm = Swtpm::start();
-    let config = plain(&tpm);
-    for (alg, bits) in MACS {
-        let keystore = TpmKeystore::open(config.clone()).unwrap();
-        let key = generate(&keystore, alg, bits);
-        let expected: String = mac(&*key, alg).iter().map(|byte| format!("{byte:02x}")).collect();
-        let file = file_of(&config, &*key);
-        drop((key, keystore));
-        load_with_tools(&tpm, &file);
-        std::fs::write(tpm.directory.join("message"), MESSAGE).unwrap();
-        let hash = format!("sha{bits}");
-        let told = tpm.tool("tpm2_hmac", &["-c", "key.ctx", "-g", &hash, "--hex", "message"]);
-        assert_eq!(told.trim(), expected, "{alg}");
-        tpm.tool("tpm2_flushcontext", &["-t"]);
-        // TPM_RC_ATTRIBUTES: fixedTPM and fixedParent; and it is not sealed data.
-        for (tool, args) in [
-            ("tpm2_unseal", &["-c", "key.ctx"][..]),
-            (
-                "tpm2_duplicate",
-                &["-C", "null", "-c", "key.ctx", "-G", "null", "-r", "out", "-s", "s"],
-            ),
-        ] {
-            let (is_done, said) = tpm.attempt(tool, args);
-            assert!(!is_done, "{tool} {alg}: {said}");
-            tpm.tool("tpm2_flushcontext", &["-t"]);
+fn a_limit_that_grows_while_a_message_is_read_passes_no_beginning_of_it() {
+    let mut tpm = Swtpm::start();
+    let proxy = Proxy::before(tpm.port);
+    let config = TpmConfig { tcti: swtpm::tcti(proxy.port), ..plain(&tpm) };
+    proxy.alter(with_input_buffer(512));
+    let keystore = TpmKeystore::open(config).unwrap();
+    let key = generate(&keystore, HS256, 256);
+    let mut is_changed = false;
+    let mut message = Reading(&[0x5a; 600], || {
+        if !std::mem::replace(&mut is_changed, true) {
+            proxy.leave();
+            tpm.restart();
+            keystore.health().unwrap();
         }
+    });
+    let said = refusal(key.mac_reader(HS256, &mut message));
+    assert!(said.contains("more than 512 bytes"), "{said}");
+    // The limit has grown.
+    let whole = key.mac_reader(HS256, &mut &[0x5a; 600][..]).unwrap();
+    assert!(key.verify_mac(HS256, &[0x5a; 600], &whole).unwrap());
+}
+
+/// A message during whose reading something happens.
+struct Reading<'a, F>(&'a [u8], F);
+
+impl<F: FnMut()> Read for Reading<'_, F> {
+    fn read(&mut self, part: &mut [u8]) -> std::io::Result<usize> {
+        self.1();
+        self.0.read(part)
     }
 }
 
-#[test]
-fn a_persistent_key_serves_if_the_tpm_made_it() {
-    let tpm = Swtpm::start();
-    std::fs::write(tpm.directory.join("known"), [7; 32]).unwrap();
-    let parent = ["-Q", "-C", "o", "-G", "ecc256:aes128cfb", "-c", "parent.ctx"];
-    tpm.tool("tpm2_createprimary", &parent);
-    let own = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign";
-    let restricted = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign|restricted";
-    for (handle, attributes, more) in [
-        ("0x81010001", own, &["-G", "hmac:sha384"][..]),
-        ("0x81010003", restricted, &["-G", "hmac:sha256"]),
-        ("0x81010004", "fixedtpm|fixedparent|userwithauth|noda", &["-i", "known"]),
-    ] {
-        let into = ["-Q", "-C", "parent.ctx", "-c", "made.ctx", "-a", attributes];
-        tpm.tool("tpm2_create", &[&into, more].concat());
-        tpm.tool("tpm2_flushcontext", &["-t"]);
-        tpm.tool("tpm2_evictcontrol", &["-Q", "-c", "made.ctx", handle]);
-        tpm.tool("tpm2_flushcontext", &["-t"]);
+/// Has the TPM say that it takes as much at once (TPM_PT_INPUT_BUFFER, 0x10d).
+fn with_input_buffer(bytes: u32) -> impl Fn(&[u8], Vec<u8>) -> Vec<u8> {
+    move |command, mut answer| {
+        let (property, len) = ([0, 0, 1, 0x0d], answer.len());
+        if proxy::code(command) == proxy::GET_CAPABILITY && answer[len - 8..].starts_with(&property)
+        {
+            answer[len - 4..].copy_from_slice(&bytes.to_be_bytes());
+        }
+        answer
     }
-    let known = ["-Q", "-C", "parent.ctx", "-G", "hmac", "-i", "known", "-u", "pub", "-r", "priv"];
-    tpm.tool("tpm2_import", &[&known[..], &["-a", "userwithauth|noda|sign"]].concat());
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-    tpm.tool(
-        "tpm2_load",
-        &["-Q", "-C", "parent.ctx", "-u", "pub", "-r", "priv", "-c", "known.ctx"],
-    );
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-    tpm.tool("tpm2_evictcontrol", &["-Q", "-c", "known.ctx", "0x81010002"]);
-    tpm.tool("tpm2_flushcontext", &["-t"]);
-    let keystore = TpmKeystore::open(plain(&tpm)).unwrap();
-    let at = |number: u32| keystore.find(&Locator::Handle(0x8101_0000 + number));
-    let key = at(1).unwrap();
-    assert_eq!(key.info().secret.unwrap().bits, 384);
-    let before = mac(&*key, SignatureAlgorithm::Hs384);
-    assert!(key.verify_mac(SignatureAlgorithm::Hs384, MESSAGE, &before).unwrap());
-    refusal(key.sign(HS256, ToSign::Message(MESSAGE)));
-    // One that was put in, of which nothing tells the length; and data that is sealed.
-    for number in [2, 4] {
-        let said = refusal(at(number));
-        assert!(said.contains("sensitiveDataOrigin"), "{said}");
-    }
-    // One that takes no input from outside.
-    let said = refusal(at(3).unwrap().sign(HS256, ToSign::Message(MESSAGE)));
-    assert!(said.contains("restricted"), "{said}");
-    let listed = keystore.list().unwrap();
-    assert_eq!(listed.len(), 1, "{listed:?}");
-    keystore.destroy(&key.info().locator).unwrap();
-    assert!(matches!(at(1), Err(BackendError::NotFound { .. })));
 }
 
 #[test]

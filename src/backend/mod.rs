@@ -318,13 +318,16 @@ pub trait HardwareKey: Debug + Send + Sync {
         false
     }
 
-    /// Computes the MAC of a message that is read to its end, a part at a time: `HS*`. A session of the
-    /// device is taken from the second part on until then: the reader is for files, and not for what a
-    /// stranger sends as slowly as he likes.
+    /// Computes the MAC of a message that is read to its end: `HS*`.
+    ///
+    /// A PKCS#11 token gets it a part at a time, whatever its length. A session of the device is taken
+    /// from the second part on until then: the reader is for files, and not for what a stranger sends as
+    /// slowly as he likes. A TPM gets it whole, when it has been read: as many bytes as TPM2_HMAC takes at
+    /// once, which are 1024 at most.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`], also by a device that takes a message only whole;
-    /// [`BackendError::Message`] if it cannot be read; or a device fault.
+    /// [`BackendError::Unsupported`], also by a device that takes no message by reader, and for one that
+    /// is longer than the device takes; [`BackendError::Message`] if it cannot be read; or a device fault.
     fn mac_reader(
         &self,
         alg: SignatureAlgorithm,

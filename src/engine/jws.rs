@@ -138,7 +138,8 @@ impl Engine {
     }
 
     /// As [`Engine::authenticate_detached`], without holding the payload in memory: where the key takes
-    /// a reader ([`HardwareKey::takes_reader`]). A session of its device is taken until the reader ends.
+    /// a reader ([`HardwareKey::takes_reader`]). A session of its device is taken until the reader ends; a
+    /// TPM takes 1024 bytes at most (see [`HardwareKey::mac_reader`]).
     ///
     /// # Errors
     /// As [`Engine::authenticate`] and [`Jws::authenticate_reader`].

@@ -126,7 +126,7 @@ impl Jws<'_> {
     ///
     /// # Errors
     /// As [`Jws::authenticate_detached`]; [`BackendError::Unsupported`] by a key that takes no reader
-    /// (see [`HardwareKey::takes_reader`]); [`Error::Io`] if the payload cannot be read.
+    /// (see [`HardwareKey::takes_reader`]), or not as much; [`Error::Io`] if the payload cannot be read.
     pub fn authenticate_reader(
         self,
         payload: impl Read,

@@ -176,8 +176,8 @@ pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<
 }
 
 /// As [`sign_as`], detached, reading the payload once and holding a few kilobytes of it: the device
-/// signs its digest, or takes it in parts for the MAC of an only signer, and has a session taken for it
-/// until the reader ends.
+/// signs its digest, or takes the payload for the MAC of an only signer, and has a session taken for it
+/// until the reader ends (how, and how much: [`HardwareKey::mac_reader`]).
 ///
 /// # Errors
 /// As [`sign_as`]; [`Error::Usage`] for a form that is not detached, and for signers that need the
@@ -214,8 +214,8 @@ pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) ->
 }
 
 /// Returns whether [`sign_reader`] works with all of `signers`: not with Ed25519, which goes over the
-/// message twice (RFC 8032 section 5.1), and with a MAC only if it is the only one and its device takes
-/// a message in parts.
+/// message twice (RFC 8032 section 5.1), and with a MAC only if it is the only one and its key takes
+/// a reader ([`HardwareKey::takes_reader`]).
 pub fn takes_reader(signers: &[Signer<'_>]) -> bool {
     match signers {
         [only] if only.alg.is_symmetric() => only.key.takes_reader(),

@@ -14,6 +14,7 @@ use hsm_jose::secret::PinSource;
 pub const AUTH: &str = "12:34 56";
 
 pub mod keys;
+pub mod macs;
 mod process;
 
 use process::{inheriting_nothing, is_listening};

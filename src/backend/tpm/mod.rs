@@ -7,19 +7,23 @@
 //! | `object`, `make` | key files and public areas: finding, judging, making and destroying keys |
 //! | `scheme` | what an operation is in TPM 2.0, and what a key is bound to |
 //! | `key` | one private key: the operations of the seam |
+//! | `shared` | what the keys of a keystore share, and the words of an error |
 //! | `identity`, `parent` | what the TPM says of itself, and by what it is known |
 //! | `fault` | what a code of the TPM means |
 //! | `bare` | the same commands by hand, for a measurement |
 //!
-//! A key for HMAC is one that the TPM has made, as long as the hash; it is known by a check value of its
-//! name. TPM2_HMAC takes 1024 bytes at once with most TPMs: a longer message is refused, as the binding
+//! A key for HMAC is one that the TPM has made and keeps, as long as the hash; it is known by a check
+//! value of its name. fixedTPM and fixedParent have to be set as well as sensitiveDataOrigin, which
+//! TPM2_Import takes as it comes. TPM2_HMAC takes 1024 bytes at once with most TPMs: a longer message is refused, as the binding
 //! has no sequence commands.
 //!
 //! The bus is not trusted. Every command with a private key runs in an HMAC session whose keys come
 //! of a salt that is encrypted to the parent key, with the first parameter encrypted both ways: no
 //! CEK, shared secret or authorization value crosses in the clear, an answer that was altered is
 //! refused, and so is a handle that names another object. That holds if the parent key is the TPM's
-//! own: pin its name ([`ParentName`]).
+//! own: pin its name ([`ParentName`]). It does not hold for what a TPM says of itself
+//! (TPM2_GetCapability, TPM2_TestParms): an answer that was altered can have a key refused or a number
+//! shown that is wrong, and no more is made of it.
 //!
 //! tpm2-tss writes to stderr at every error that the TPM answers, also at those that whoever sends
 //! tokens can cause. The environment variable `TSS2_LOG`, with the value `all+none`, silences it; it
@@ -46,9 +50,8 @@ use tss_esapi::structures::CapabilityData;
 use zeroize::Zeroizing;
 
 use crate::jose::alg::KeyAlgorithm;
-use crate::jose::jwk::{PrivateJwk, PublicKey};
+use crate::jose::jwk::PrivateJwk;
 use crate::jose::oct::SecretJwk;
-use crate::primitives::ecdh;
 use crate::secret::PinSource;
 
 use super::{
@@ -65,18 +68,20 @@ mod make;
 mod object;
 mod parent;
 mod scheme;
+mod shared;
 mod tcti;
 
 pub use object::keyfile::describe_key_file;
 pub use parent::{ParentName, ParentNameError};
 pub use tcti::{Tcti, TctiError};
 
-use context::{Device, Live, Trouble, lock};
+use context::{Device, Live, lock};
 use fault::Fault;
 use key::TpmKey;
 use object::keyfile::KeyFile;
-use object::store::{Stamp, Store, Unread};
-use object::{Identity, Material, Place, describe};
+use object::store::{Store, Unread};
+use object::{Material, Place, describe};
+use shared::Shared;
 
 /// The longest authorization value: a digest of the hash that names the key.
 const MAX_AUTH: usize = 32;
@@ -135,17 +140,6 @@ pub struct TpmKeystore {
     supports: Mutex<HashMap<KeyShape, HashMap<KeyAlgorithm, Support>>>,
     /// The file names that were given to new keys.
     promised: Mutex<HashSet<String>>,
-}
-
-/// What the keys of a keystore share.
-struct Shared {
-    name: String,
-    device: Arc<Device>,
-    auth: Zeroizing<Vec<u8>>,
-    store: Store,
-    pinned: Option<ParentName>,
-    /// The keys that refused the authorization value: it is not tried again.
-    refused: Mutex<HashSet<Locator>>,
 }
 
 impl TpmKeystore {
@@ -399,79 +393,6 @@ impl Keystore for TpmKeystore {
 
     fn health(&self) -> Result<(), BackendError> {
         self.shared.run(|live| Ok(live.ask()?))
-    }
-}
-
-impl Shared {
-    fn run<T>(
-        &self,
-        commands: impl Fn(&mut Live) -> Result<T, Trouble>,
-    ) -> Result<T, BackendError> {
-        self.device.run(self.pinned(), commands).map_err(|trouble| self.error(trouble))
-    }
-
-    fn pinned(&self) -> Option<&[u8]> {
-        self.pinned.as_ref().map(ParentName::as_bytes)
-    }
-
-    /// Makes a key of what was read, found or made.
-    fn key(
-        self: &Arc<Self>,
-        locator: &Locator,
-        material: Material,
-        empty_auth: bool,
-        stamp: Option<Stamp>,
-    ) -> Result<TpmKey, BackendError> {
-        let Some(told) = describe(&material.public, !empty_auth) else {
-            let reason =
-                "not RSA, P-256, P-384 or P-521, and no key for HMAC with SHA-256, SHA-384 \
-                          or SHA-512 that a TPM made (sensitiveDataOrigin)"
-                    .to_owned();
-            return Err(self.unsupported(&format!("the key at {locator}"), reason));
-        };
-        if let Identity::Public(PublicKey::Point(point)) = &told.key
-            && ecdh::check_point(point).is_err()
-        {
-            return Err(self.misconfigured(format!(
-                "the public area at {locator} was changed: its point is not on the curve"
-            )));
-        }
-        let (identity, info) = told.into_info(locator);
-        Ok(TpmKey::new(Arc::clone(self), info, identity, material, empty_auth, stamp))
-    }
-
-    fn error(&self, trouble: Trouble) -> BackendError {
-        match trouble {
-            Trouble::Fault(fault) if fault.is_failure() => fault.into_unavailable(&self.name),
-            Trouble::Fault(fault) => fault.into_error(&self.name),
-            Trouble::Parent { expected, found } => self.misconfigured(format!(
-                "the parent key is {}, expected {}: another TPM, one that was cleared, or somebody \
-                 on the way to it; nothing was sent to it",
-                ParentName(found),
-                ParentName(expected)
-            )),
-            Trouble::Replaced => self.misconfigured("another key is in its place".to_owned()),
-            Trouble::Locked(lockout) => BackendError::PinLocked {
-                keystore: self.name.clone(),
-                code: format!(
-                    "TPM_RC_LOCKOUT, {} of {} failures",
-                    lockout.failures, lockout.max_failures
-                ),
-            },
-        }
-    }
-
-    fn built<T>(&self, what: &'static str, value: tss_esapi::Result<T>) -> Result<T, BackendError> {
-        value.map_err(|error| Fault::of(error, what).into_error(&self.name))
-    }
-
-    fn misconfigured(&self, reason: String) -> BackendError {
-        BackendError::Misconfigured { keystore: self.name.clone(), reason }
-    }
-
-    fn unsupported(&self, what: &str, reason: String) -> BackendError {
-        let keystore = self.name.clone();
-        BackendError::Unsupported { keystore, what: what.to_owned(), reason }
     }
 }
 

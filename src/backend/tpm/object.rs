@@ -2,6 +2,7 @@
 //! guarantees.
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use tss_esapi::attributes::ObjectAttributes;
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::structures::{EccScheme, HashScheme, Private, Public, RsaScheme};
 use tss_esapi::traits::Marshall;
@@ -90,8 +91,12 @@ impl Description {
     }
 }
 
+/// Why [`describe`] says nothing of a key.
+pub(super) const NOT_SERVED: &str = "not RSA, P-256, P-384 or P-521, and no key for HMAC with SHA-256, \
+     SHA-384 or SHA-512 that a TPM made and keeps (fixedTPM, fixedParent and sensitiveDataOrigin, all set)";
+
 /// Reads a public area; `None` for a kind of key that JOSE does not have, and for a symmetric key that
-/// the TPM did not make, whose length nothing tells.
+/// may have come from outside: nothing tells how long it is, or who else has it.
 pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     let (key, scheme, is_bound) = match public {
         Public::Rsa { parameters, unique, .. } => {
@@ -119,7 +124,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
         }
         Public::KeyedHash { parameters, object_attributes, .. } => {
             let hash = scheme::hmac_hash(parameters)?;
-            if !object_attributes.sensitive_data_origin() {
+            if !is_made_here(*object_attributes) {
                 return None;
             }
             let secret =
@@ -148,7 +153,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     attributes.push(format!("scheme {scheme}"));
     let mut unproven = Vec::new();
     for (is_set, what) in [
-        (set.fixed_tpm(), "fixedTPM is clear: it may have been, or be, in another TPM"),
+        (set.fixed_tpm(), "fixedTPM is clear: it may have been made outside, or be in another TPM"),
         (set.fixed_parent(), "fixedParent is clear: it can be put under another parent"),
         (set.sensitive_data_origin(), "sensitiveDataOrigin is clear: it was made outside"),
     ] {
@@ -169,6 +174,13 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
     // Only a policy authorizes TPM2_Duplicate: without one nobody can.
     let exportable = !set.fixed_parent() && !public.auth_policy().is_empty();
     Some(Description { key, attributes, unproven, weak, exportable })
+}
+
+/// Returns whether a TPM has made the key and it has been in no other. sensitiveDataOrigin alone does not
+/// say so: an import takes it as it comes, and only fixedTPM and fixedParent are refused there (TPM 2.0
+/// part 3, TPM2_Import), nor does a parent that came from outside have children with them.
+fn is_made_here(set: ObjectAttributes) -> bool {
+    set.fixed_tpm() && set.fixed_parent() && set.sensitive_data_origin()
 }
 
 /// Returns the name of an object: the hash that stands for it in every authorization (TPM 2.0

@@ -1,11 +1,10 @@
 //! HMAC in the TPM: one command, and a message that fits into it.
 
-use std::io::ErrorKind;
-
 use tss_esapi::structures::MaxBuffer;
 
 use super::*;
 use crate::backend::tpm::scheme::hashing_algorithm;
+use crate::primitives::read::fill;
 
 impl TpmKey {
     /// Computes the MAC of a message. One that is longer than the TPM takes at once is refused before
@@ -22,14 +21,33 @@ impl TpmKey {
         };
         let max = self.max_input()?;
         if message.len() > max {
-            return Err(self.shared.unsupported(
-                &format!("{alg} over more than {max} bytes"),
-                "TPM2_HMAC takes no more at once (TPM_PT_INPUT_BUFFER), and the binding (tss-esapi \
-                 7.7) has no commands for parts: shorten what is signed (header and payload in \
-                 base64url), or use ES256 or a PKCS#11 token"
-                    .to_owned(),
-            ));
+            return Err(self.too_long(alg, max));
         }
+        self.authenticate_whole(hash, message)
+    }
+
+    /// As [`TpmKey::authenticate`], of a message that is read: one byte more than the TPM takes, at
+    /// most. Its limit is asked for once: a greater one afterwards, of a TPM that was reached anew or of
+    /// somebody on the way to it, would pass the beginning of a message for the whole.
+    pub(super) fn authenticate_reader(
+        &self,
+        hash: Hash,
+        alg: SignatureAlgorithm,
+        message: &mut dyn Read,
+    ) -> Result<Vec<u8>, BackendError> {
+        let max = self.max_input()?;
+        // Never grown, so that no copy is left behind.
+        let mut held = Zeroizing::new(vec![0; max + 1]);
+        let len = fill(message, &mut held)
+            .map_err(|error| BackendError::Message { reason: error.to_string() })?;
+        if len > max {
+            return Err(self.too_long(alg, max));
+        }
+        self.authenticate_whole(hash, &held[..len])
+    }
+
+    /// Sends a message that is whole and that the TPM takes.
+    fn authenticate_whole(&self, hash: Hash, message: &[u8]) -> Result<Vec<u8>, BackendError> {
         let buffer = self.parameter(MaxBuffer::try_from(message))?;
         let answer = self.operate("TPM_ALG_HMAC", |live, key| {
             let buffer = buffer.clone();
@@ -48,27 +66,14 @@ impl TpmKey {
         }
     }
 
-    /// As [`TpmKey::authenticate`], of a message that is read: one byte more than the TPM takes, at
-    /// most.
-    pub(super) fn authenticate_reader(
-        &self,
-        hash: Hash,
-        alg: SignatureAlgorithm,
-        message: &mut dyn Read,
-    ) -> Result<Vec<u8>, BackendError> {
-        let most = self.max_input()? + 1;
-        // Never grown, so that no copy is left behind.
-        let mut held = Zeroizing::new(vec![0; most]);
-        let mut len = 0;
-        while len < most {
-            match message.read(&mut held[len..]) {
-                Ok(0) => break,
-                Ok(read) => len += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(BackendError::Message { reason: error.to_string() }),
-            }
-        }
-        self.authenticate(hash, alg, ToSign::Message(&held[..len]))
+    fn too_long(&self, alg: SignatureAlgorithm, max: usize) -> BackendError {
+        self.shared.unsupported(
+            &format!("{alg} over more than {max} bytes"),
+            "TPM2_HMAC takes no more at once (TPM_PT_INPUT_BUFFER), and the binding (tss-esapi 7.7) has \
+             no commands for parts: shorten what is signed (header and payload in base64url), or use \
+             ES256 or a PKCS#11 token"
+                .to_owned(),
+        )
     }
 
     fn max_input(&self) -> Result<usize, BackendError> {

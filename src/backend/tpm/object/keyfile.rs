@@ -3,7 +3,7 @@
 use tss_esapi::structures::{Private, Public};
 use tss_esapi::traits::{Marshall, UnMarshall};
 
-use super::describe;
+use super::{NOT_SERVED, describe};
 use crate::backend::{KeyInfo, Locator, tss2};
 
 /// A key as it lies in a file: wrapped by its parent.
@@ -28,11 +28,12 @@ pub(in crate::backend::tpm) struct KeyFile {
 /// ```
 ///
 /// # Errors
-/// What is wrong with the file, in words for an operator; a kind of key that JOSE does not have.
+/// What is wrong with the file, in words for an operator; a kind of key that JOSE does not have; one for
+/// HMAC that may have come from outside.
 pub fn describe_key_file(name: &str, text: &[u8]) -> Result<KeyInfo, String> {
     let file = KeyFile::decode(text)?;
     let told = describe(&file.public, !file.empty_auth);
-    let told = told.ok_or_else(|| "a kind of key that JOSE does not have".to_owned())?;
+    let told = told.ok_or(NOT_SERVED)?;
     Ok(told.into_info(&Locator::KeyFile(name.to_owned())).1)
 }
 
