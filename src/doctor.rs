@@ -211,7 +211,10 @@ pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
             Err(error) => report.unreachable(name, &error),
         }
     }
-    for found in keyring.versions().filter(|found| found.version.state.serves()) {
+    for found in keyring.versions() {
+        report.weakness(found);
+    }
+    for found in keyring.versions().filter(|found| found.version.serves()) {
         // A keystore that cannot be opened has been reported, once.
         if let Ok(keystore) = keystores.open(&found.version.keystore) {
             report.key(found, &*keystore);

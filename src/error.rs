@@ -126,6 +126,7 @@ impl Error {
                 BackendError::Unavailable { .. } => "device_unavailable",
                 BackendError::Device { .. } => "device_error",
                 BackendError::NotAsAsked { .. } => "key_not_as_asked",
+                BackendError::WeakKey { .. } => "policy",
                 BackendError::Misconfigured { .. } => "config",
                 BackendError::Message { .. } => "io",
             },

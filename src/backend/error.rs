@@ -111,6 +111,20 @@ pub enum BackendError {
         what: String,
     },
 
+    /// The key is in the device, and is not to be used: anyone can have its private half. Make another.
+    #[error(
+        "the key at {locator} in keystore {keystore} is not used: {reason}; generate another, and \
+         destroy it"
+    )]
+    WeakKey {
+        /// The keystore's name.
+        keystore: String,
+        /// Where the key is.
+        locator: Locator,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// The message that was to be signed could not be read to its end.
     #[error("cannot read the message: {reason}")]
     Message {

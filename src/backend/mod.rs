@@ -94,7 +94,8 @@ pub trait Keystore: Debug + Send + Sync {
     /// Finds the one private key at `locator`.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], or a device fault.
+    /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], [`BackendError::WeakKey`], or a device
+    /// fault.
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError>;
 
     /// Finds the one private key at `locator`, whose public half shall be `public`: what the keyring
@@ -103,8 +104,8 @@ pub trait Keystore: Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Keystore::find`]; [`BackendError::Misconfigured`] if the device tells another public
-    /// half, or a key of another kind; [`BackendError::Unsupported`] if it tells none and the
-    /// keystore cannot take one.
+    /// half, or a key of another kind; only then [`BackendError::WeakKey`];
+    /// [`BackendError::Unsupported`] if it tells none and the keystore cannot take one.
     fn find_with_public(
         &self,
         locator: &Locator,
@@ -412,7 +413,7 @@ pub trait Cek: Debug + Send {
     }
 }
 
-/// Checks that a key is of the kind of `public` and does not tell another public half.
+/// Checks that a key is of the kind of `public`, does not tell another public half, and may be used.
 fn check_public(
     keystore: &str,
     locator: &Locator,
@@ -429,5 +430,21 @@ fn check_public(
             ),
         });
     }
-    Ok(())
+    refuse_weak(keystore, locator, Some(public))
+}
+
+/// Refuses a key that is in its device and is not to be used.
+fn refuse_weak(
+    keystore: &str,
+    locator: &Locator,
+    public: Option<&PublicKey>,
+) -> Result<(), BackendError> {
+    match public.and_then(PublicKey::weakness) {
+        None => Ok(()),
+        Some(reason) => Err(BackendError::WeakKey {
+            keystore: keystore.to_owned(),
+            locator: locator.clone(),
+            reason: reason.to_owned(),
+        }),
+    }
 }

@@ -207,6 +207,11 @@ impl Findings<'_> {
                     let what = format!("key {name} is in keystore {keystore}, not configured");
                     self.add("keyring", what);
                 }
+                if let Some(weakness) = version.weakness() {
+                    let version = version.version;
+                    let what = format!("key {name} (version {version}) cannot serve: {weakness}");
+                    self.add("keyring", what);
+                }
                 let is_refused = version.provenance == Provenance::Imported
                     && version.waiver.is_none()
                     && self.config.is_production();

@@ -9,9 +9,13 @@ use crate::backend::{BackendError, KeyShape, Keystore, Support};
 use crate::error::Error;
 use crate::jose::alg::KeyManagementMode as Mode;
 use crate::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
+use crate::jose::jwk::PublicKey;
 use crate::keyring::{KeyRef, Keyring};
 use crate::lifecycle::orphans;
 use crate::primitives::{content, random};
+
+/// The finding on a key that is not as a key of ours shall be.
+const WEAK: &str = "weak-key";
 
 const AAD: &[u8] = b"hsm-jose doctor";
 const PLAINTEXT: &[u8] = b"content encryption on the host";
@@ -178,9 +182,26 @@ impl Report {
                 "the device has a key at {} that the keyring does not know",
                 unknown.locator
             );
+            if let Some(weakness) = unknown.public.as_ref().and_then(PublicKey::weakness) {
+                let what = format!("{what}: {weakness}");
+                let fix = "see who uses it, and have it replaced and destroyed; it is not adopted";
+                self.find(Severity::Warning, WEAK, name, what, fix);
+                continue;
+            }
             let fix = "adopt it (`key adopt`), or see who made it";
             self.find(Severity::Note, "unknown-key", name, what, fix);
         }
+    }
+
+    /// A key that does not serve, whatever its state: what was encrypted to it can be read by anyone,
+    /// and whoever still trusts it takes forged signatures.
+    pub(super) fn weakness(&mut self, found: KeyRef<'_>) {
+        let Some(weakness) = found.version.weakness() else { return };
+        let KeyRef { key, version, kid } = found;
+        let what = format!("{} (kid {kid}) does not serve: {weakness}", version.state);
+        let fix = "rotate: generate another (`key generate`), have it used, and destroy this one \
+                   (`key destroy`)";
+        self.find(Severity::Error, WEAK, &key.name, what, fix);
     }
 
     pub(super) fn key(&mut self, found: KeyRef<'_>, keystore: &dyn Keystore) {
@@ -218,7 +239,7 @@ impl Report {
         for weak in &key.info().weak {
             let what = format!("the device says of the key: {weak}");
             let fix = "rotate to a key that is generated here";
-            self.find(Severity::Warning, "weak-key", name, what, fix);
+            self.find(Severity::Warning, WEAK, name, what, fix);
         }
         self.keys.push(KeyReport {
             name: name.clone(),

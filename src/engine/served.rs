@@ -19,6 +19,8 @@ pub(crate) struct ServedKeys {
     keys: Vec<ServedKey>,
     by_kid: HashMap<String, usize>,
     active: HashMap<String, usize>,
+    /// What would serve, and is not to be used: name, kid, and what is said of it.
+    weak: Vec<(String, String, Error)>,
     keystores: Keystores,
     failures: Option<Failures>,
 }
@@ -51,8 +53,19 @@ impl ServedKeys {
         let by_kid = kids.map(|(index, key)| (key.kid.clone(), index)).collect();
         let active = keys.iter().enumerate().filter(|(_, key)| key.is_active());
         let active = active.map(|(index, key)| (key.name().to_owned(), index)).collect();
+        let weak = keyring.versions().filter(|found| found.version.state.serves());
+        let weak = weak.filter_map(|found| {
+            let error = found.check_strength().err()?;
+            Some((found.key.name.clone(), found.kid.to_owned(), error))
+        });
         let failures = budget.map(Failures::new);
-        Self { keys, by_kid, active, keystores, failures }
+        Self { keys, by_kid, active, weak: weak.collect(), keystores, failures }
+    }
+
+    /// What is said of a key that is not served as it is not to be used; else that there is none.
+    fn none_serves(&self, is_meant: impl Fn(&str, &str) -> bool, none: String) -> Error {
+        let weak = self.weak.iter().find(|(name, kid, _)| is_meant(name, kid));
+        weak.map_or(Error::KeyNotFound(none), |(_, _, error)| error.clone())
     }
 
     pub(super) fn failure_counts(&self) -> FailureCounts {
@@ -83,9 +96,8 @@ impl ServedKeys {
     /// Finds the active version of a name.
     pub(crate) fn active(&self, name: &str, purpose: Purpose) -> Result<&ServedKey> {
         let Some(index) = self.active.get(name) else {
-            return Err(Error::KeyNotFound(format!(
-                "no key named {name:?} with an active version"
-            )));
+            let none = format!("no key named {name:?} with an active version");
+            return Err(self.none_serves(|weak, _| weak == name, none));
         };
         let key = &self.keys[*index];
         match key.entry.purpose == purpose {
@@ -99,7 +111,10 @@ impl ServedKeys {
         match self.keys.iter().find(|key| key.name() == name) {
             Some(key) if key.entry.purpose == Purpose::Decrypt => Ok(()),
             Some(key) => Err(Error::Usage(wrong_purpose(key))),
-            None => Err(Error::KeyNotFound(format!("no serving key is named {name:?}"))),
+            None => {
+                let none = format!("no serving key is named {name:?}");
+                Err(self.none_serves(|weak, _| weak == name, none))
+            }
         }
     }
 
@@ -218,7 +233,8 @@ impl ServedKeys {
         names: Option<&[String]>,
     ) -> Result<&ServedKey> {
         let Some(key) = self.by_kid.get(kid).map(|index| &self.keys[*index]) else {
-            return Err(Error::KeyNotFound(format!("no serving key has the kid {kid:?}")));
+            let none = format!("no serving key has the kid {kid:?}");
+            return Err(self.none_serves(|_, weak| weak == kid, none));
         };
         if key.entry.purpose != Purpose::Decrypt {
             return Err(Error::Policy(wrong_purpose(key)));
@@ -256,10 +272,14 @@ impl ServedKeys {
             .collect();
         fitting.sort_by_key(|key| !key.is_active());
         if fitting.is_empty() {
-            return Err(Error::KeyNotFound(format!(
+            let none = format!(
                 "the token names no kid, and no key to be used here fits {}",
                 recipient.alg
-            )));
+            );
+            let is_named = |weak: &str, _: &str| {
+                names.is_some_and(|names| names.iter().any(|name| name == weak))
+            };
+            return Err(self.none_serves(is_named, none));
         }
         if names.is_none() && fitting.len() > MAX_CANDIDATES {
             return Err(Error::KeyAmbiguous(format!(
@@ -283,7 +303,7 @@ impl ServedKey {
     fn of(found: KeyRef<'_>) -> Option<Self> {
         let KeyRef { key, version, kid } = found;
         let kind = version.kind()?;
-        version.state.serves().then(|| Self {
+        version.serves().then(|| Self {
             entry: key.clone(),
             kid: kid.to_owned(),
             version: version.clone(),

@@ -16,6 +16,7 @@ use crate::jose::jwk::{MAX_KID_LEN, PublicJwk};
 
 mod check;
 mod file;
+mod weakness;
 
 pub use file::{KeyringFile, KeyringWriter};
 
@@ -154,7 +155,11 @@ pub struct KeyVersion {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
     /// The public half; only a pending version and a symmetric key may have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "weakness::recorded_public"
+    )]
     pub public: Option<PublicJwk>,
     /// By what a symmetric key is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,15 +273,18 @@ impl Keyring {
     ///
     /// # Errors
     /// [`Error::KeyNotFound`] if there is no such key, it has no active version, or it is for
-    /// another purpose.
+    /// another purpose; [`Error::Policy`] as [`KeyRef::check_strength`].
     pub fn active(&self, name: &str, purpose: Purpose) -> Result<KeyRef<'_>> {
         let key = self.named(name)?;
         let mut versions = key.in_state(KeyState::Active);
-        versions.next().ok_or_else(|| no_version(key, "active"))?.for_purpose(purpose)
+        let found = versions.next().ok_or_else(|| no_version(key, "active"))?;
+        found.check_strength()?;
+        found.for_purpose(purpose)
     }
 
     /// Lists what may decrypt a token that names no key: of the keys with these names, the active
-    /// versions, then the retiring ones, at most [`MAX_CANDIDATES`].
+    /// versions, then the retiring ones, at most [`MAX_CANDIDATES`]. What [`KeyVersion::weakness`] tells
+    /// of is none.
     ///
     /// # Errors
     /// [`Error::KeyNotFound`] if a name is unknown, or its key is not for decryption.
@@ -285,7 +293,8 @@ impl Keyring {
         for state in [KeyState::Active, KeyState::Retiring] {
             for name in names {
                 for found in self.named(name)?.in_state(state) {
-                    candidates.push(found.for_purpose(Purpose::Decrypt)?);
+                    let found = found.for_purpose(Purpose::Decrypt)?;
+                    candidates.extend(found.version.weakness().is_none().then_some(found));
                 }
             }
         }

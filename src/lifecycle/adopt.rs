@@ -57,6 +57,7 @@ pub struct AdoptRequest {
 /// [`Error::Usage`] for a request that cannot be, a name or kid that is taken, or a public half
 /// that is missing; [`crate::backend::BackendError::Unsupported`] for an algorithm the key does not
 /// do; [`crate::backend::BackendError::Misconfigured`] for a public half that is another key's;
+/// [`crate::backend::BackendError::WeakKey`] for a key that anyone can factor;
 /// [`crate::backend::BackendError::NotFound`] and [`crate::backend::BackendError::Ambiguous`] of
 /// the locator; else a device fault.
 pub fn adopt(

@@ -164,6 +164,10 @@ fn destroy_in_device(name: &str, keystore: &dyn Keystore, version: &KeyVersion) 
     // A key that is not there may have left its public half behind.
     let destroyed = match found {
         Ok(()) | Err(BackendError::NotFound { .. }) => keystore.destroy(&version.locator),
+        // It is the recorded one: what is another key's was told before.
+        Err(BackendError::WeakKey { .. }) if version.weakness().is_some() => {
+            keystore.destroy(&version.locator)
+        }
         Err(error) => Err(error),
     };
     match destroyed {

@@ -257,6 +257,7 @@ fn present_as_asked(key: &KeyEntry, keystore: &str, request: &GenerateRequest) -
     if active.version.keystore != keystore {
         return differs(format!("in keystore {}", active.version.keystore));
     }
+    active.check_strength()?;
     let Some(identity) = Identity::recorded(active.version) else {
         return differs("without its public half".into());
     };

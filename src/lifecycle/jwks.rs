@@ -18,7 +18,8 @@ pub fn jwks(keyring: &Keyring) -> Result<Value> {
 }
 
 /// Returns the keys of a keyring that are published: signing keys that are active or retiring (their signatures are
-/// still about), decryption keys that are active (nothing new is to be encrypted to others).
+/// still about), decryption keys that are active (nothing new is to be encrypted to others). None that
+/// [`KeyVersion::weakness`] tells of.
 ///
 /// Every key has its `kid` and `use`, and `alg` where it is bound to exactly one. The order is that
 /// of the keyring. [`JwkSet::to_published`] checks that there is no private member and no kid twice.
@@ -30,9 +31,13 @@ pub fn published_keys(keyring: &Keyring) -> JwkSet {
     JwkSet { keys: keyring.versions().filter(is_published).filter_map(published).collect() }
 }
 
-/// Returns the public JWK of a version as it is published; `None` if it has no public half.
+/// Returns the public JWK of a version as it is published; `None` if it has no public half, or one that
+/// [`KeyVersion::weakness`] tells of.
 pub fn published(found: KeyRef<'_>) -> Option<PublicJwk> {
     let KeyRef { key: KeyEntry { algs, .. }, version, .. } = found;
+    if version.weakness().is_some() {
+        return None;
+    }
     Some(published_version(version.public.as_ref()?, version, algs))
 }
 

@@ -73,9 +73,12 @@ pub fn orphans(keyring: &Keyring, keystore: &dyn Keystore) -> Result<Orphans> {
         for version in key.versions.iter().filter(|version| version.keystore == keystore.name()) {
             recorded.push(&version.locator);
             let in_device = match keystore.find(&version.locator) {
-                Ok(_) | Err(BackendError::Ambiguous { .. } | BackendError::Unsupported { .. }) => {
-                    true
-                }
+                Ok(_)
+                | Err(
+                    BackendError::Ambiguous { .. }
+                    | BackendError::Unsupported { .. }
+                    | BackendError::WeakKey { .. },
+                ) => true,
                 Err(BackendError::NotFound { .. }) => false,
                 Err(error) => return Err(error.into()),
             };

@@ -30,9 +30,10 @@ impl RsaRecipient {
     ///
     /// # Errors
     /// An exponent of more than 33 bits, which the library does not take: it would be a cheap way to
-    /// burn the sender's time.
+    /// burn the sender's time. A key of a keyring or device that is not to be used
+    /// ([`RsaPublic::weakness`]).
     pub fn new(key: &RsaPublic) -> Result<Self, JwkError> {
-        check_exponent(key)?;
+        check_key(key)?;
         let refused = |_| JwkError("RSA key refused by the cryptographic library".into());
         let components = RsaPublicKeyComponents { n: key.n(), e: key.e() };
         let key: PublicEncryptingKey = components.try_into().map_err(refused)?;
@@ -59,8 +60,12 @@ impl RsaRecipient {
     }
 }
 
-/// Refuses the exponents that the library refuses only when it comes to use them.
-pub(super) fn check_exponent(key: &RsaPublic) -> Result<(), JwkError> {
+/// Refuses a key that anyone can factor, and the exponents that the library refuses only when it comes
+/// to use them.
+pub(super) fn check_key(key: &RsaPublic) -> Result<(), JwkError> {
+    if let Some(what) = key.weakness() {
+        return Err(JwkError(what.into()));
+    }
     match key.e() {
         [1, _, _, _, _] => Ok(()),
         e if e.len() < 5 => Ok(()),

@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 
 use super::digest::algorithm;
 use super::ecdh::check_point;
-use super::rsa::check_exponent;
+use super::rsa::check_key;
 use crate::jose::alg::{Curve, KeyKind, SignatureAlgorithm};
 use crate::jose::jwk::{JwkError, PublicKey, PublicPoint, RsaPublic};
 
@@ -55,13 +55,14 @@ impl VerifyingKey {
     /// Parses the key; a point is checked to lie on its curve.
     ///
     /// # Errors
-    /// A key that cannot verify signatures (X25519), a point that is not one of its curve, or an RSA
-    /// exponent of more than 33 bits.
+    /// A key that cannot verify signatures (X25519), a point that is not one of its curve, an RSA
+    /// exponent of more than 33 bits, or a key of a keyring or device that is not to be used
+    /// ([`PublicKey::weakness`]).
     pub fn new(key: &PublicKey) -> Result<Self, JwkError> {
         let kind = key.kind();
         match key {
             PublicKey::Rsa(rsa) => {
-                check_exponent(rsa)?;
+                check_key(rsa)?;
                 let parsed = Parsed::Rsa { key: rsa.clone(), by_alg: Box::default() };
                 let key = Self { kind, signature_len: rsa.modulus_len(), parsed };
                 // Parsing with one algorithm tells whether the library takes the key at all.

@@ -12,7 +12,7 @@ use super::object::{self, Class, Found};
 use super::session::{AdminLease, Connection};
 use crate::backend::{BackendError, KeyShape, KeySpec, Locator};
 use crate::jose::alg::{KeyAlgorithm, KeyKind, KeyManagement};
-use crate::jose::jwk::PrivateJwk;
+use crate::jose::jwk::{PrivateJwk, PublicKey};
 
 pub(super) mod secret;
 
@@ -165,14 +165,14 @@ pub(super) fn read_back(
             return Ok((missing, None));
         };
         let has_wanted_size = match (wanted.shape, &found.info.public) {
-            (KeyShape::Rsa { bits }, Some(crate::jose::jwk::PublicKey::Rsa(rsa))) => {
-                rsa.bits() == bits as usize
-            }
+            (KeyShape::Rsa { bits }, Some(PublicKey::Rsa(rsa))) => rsa.bits() == bits as usize,
             (_, public) => public.is_some() || found.kind == KeyKind::Rsa || found.kind.is_secret(),
         };
         if !has_wanted_size {
             missing.push("the public half is of another size, or not told".to_owned());
         }
+        let weakness = found.info.public.as_ref().and_then(PublicKey::weakness);
+        missing.extend(weakness.map(str::to_owned));
         unproven(admin, wanted, pair, &mut found)?;
         Ok((missing, Some(found)))
     };

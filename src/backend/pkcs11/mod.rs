@@ -204,7 +204,9 @@ impl Keystore for Pkcs11Keystore {
     }
 
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        Ok(Arc::new(self.found(locator)?))
+        let key = self.found(locator)?;
+        super::refuse_weak(self.name(), locator, key.info().public.as_ref())?;
+        Ok(Arc::new(key))
     }
 
     fn find_with_public(

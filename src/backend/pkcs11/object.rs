@@ -135,6 +135,7 @@ pub(super) fn describe(
         return secret::describe_secret(admin, handle, info);
     }
     let Some((kind, public)) = public_half(admin, handle, id.as_deref())? else { return Ok(None) };
+    info.weak.extend(public.as_ref().and_then(PublicKey::weakness).map(str::to_owned));
     info.public = public;
     let always_authenticate = flag(admin, handle, AttributeType::AlwaysAuthenticate)? == Some(true);
     audit(admin, handle, &mut info, Class::Private)?;
@@ -343,7 +344,7 @@ fn public_of(
         else {
             return Ok(None);
         };
-        return Ok(RsaPublic::new(&n, &e).ok().map(PublicKey::Rsa));
+        return Ok(RsaPublic::existing(&n, &e).ok().map(PublicKey::Rsa));
     }
     let Some(curve) = curve(admin, object)? else { return Ok(None) };
     let Some(Attribute::EcPoint(point)) = read(admin, object, AttributeType::EcPoint)? else {

@@ -270,7 +270,12 @@ fn new_key(
 ) -> Result<TpmKey, BackendError> {
     let place = Place::Wrapped { parent: OWNER, private: made.private };
     let material = Material { id: shared.device.new_id(), public: made.public, place };
-    shared.key(locator, material, empty_auth, None)
+    let key = shared.key(locator, material, empty_auth, None)?;
+    // Made by a chip with the faulty library, of which many are TPMs.
+    match key.info().public.as_ref().and_then(PublicKey::weakness) {
+        Some(reason) => Err(not_as_asked(shared, reason)),
+        None => Ok(key),
+    }
 }
 
 fn not_as_asked(shared: &Shared, what: &str) -> BackendError {

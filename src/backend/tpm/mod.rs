@@ -50,7 +50,7 @@ use tss_esapi::structures::CapabilityData;
 use zeroize::Zeroizing;
 
 use crate::jose::alg::KeyAlgorithm;
-use crate::jose::jwk::PrivateJwk;
+use crate::jose::jwk::{PrivateJwk, PublicKey};
 use crate::jose::oct::SecretJwk;
 use crate::secret::PinSource;
 
@@ -297,7 +297,21 @@ impl Keystore for TpmKeystore {
     }
 
     fn find(&self, locator: &Locator) -> Result<Arc<dyn HardwareKey>, BackendError> {
-        Ok(Arc::new(self.found(locator)?))
+        let key = self.found(locator)?;
+        super::refuse_weak(self.name(), locator, key.info().public.as_ref())?;
+        Ok(Arc::new(key))
+    }
+
+    fn find_with_public(
+        &self,
+        locator: &Locator,
+        public: &PublicKey,
+    ) -> Result<Arc<dyn HardwareKey>, BackendError> {
+        let key = self.found(locator)?;
+        let secret = key.info().secret.map(|secret| secret.shape().kind());
+        let kind = secret.unwrap_or(public.kind());
+        super::check_public(self.name(), locator, key.info(), kind, public)?;
+        Ok(Arc::new(key))
     }
 
     fn list(&self) -> Result<Vec<KeyInfo>, BackendError> {

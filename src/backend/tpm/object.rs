@@ -104,7 +104,7 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
                 0 => 65537,
                 exponent => exponent,
             };
-            let rsa = RsaPublic::new(unique.value(), &exponent.to_be_bytes()).ok()?;
+            let rsa = RsaPublic::existing(unique.value(), &exponent.to_be_bytes()).ok()?;
             let scheme = parameters.rsa_scheme();
             let is_bound = scheme != RsaScheme::Null;
             (Identity::Public(PublicKey::Rsa(rsa)), rsa_scheme(scheme), is_bound)
@@ -165,6 +165,9 @@ pub(super) fn describe(public: &Public, has_auth: bool) -> Option<Description> {
         unproven.push("noDA is set: its authorization value can be guessed at".to_owned());
     }
     let mut weak = Vec::new();
+    if let Identity::Public(public) = &key {
+        weak.extend(public.weakness().map(str::to_owned));
+    }
     if set.sign_encrypt() && set.decrypt() {
         weak.push("sign and decrypt are both set: it signs what it decrypts".to_owned());
     }

@@ -20,7 +20,9 @@ impl Args {
     pub(super) fn run(&self, setup: &Setup) -> Result<Report> {
         let keyring = setup.keyring.read()?;
         let json = json!({ "generation": keyring.generation(), "keys": keyring.keys() });
-        let report = Report::new(table(&keyring), json);
+        let mut report = Report::new(table(&keyring), json);
+        let weak = keyring.versions().filter_map(|found| found.check_strength().err());
+        report.notes.extend(weak.map(|error| error.to_string()));
         Ok(match keyring.keys().is_empty() {
             true => report.with_note(format!("no keys in {}", setup.keyring.path().display())),
             false => report,

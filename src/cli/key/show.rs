@@ -27,12 +27,13 @@ impl Args {
         let key = keyring.named(&self.name)?;
         let algs: Vec<&str> = key.algs.iter().map(|alg| alg.name()).collect();
         let mut text = format!("{}  {}  {}\n", key.name, verb(key), algs.join(" "));
-        let mut confirmations = Vec::new();
+        let (mut confirmations, mut weak) = (Vec::new(), Vec::new());
         for version in &key.versions {
             text.push_str(&details(key, version));
             confirmations.push(confirmation(version));
+            weak.push(version.weakness());
         }
-        Ok(Report::new(text, json!({ "key": key, "confirm": confirmations })))
+        Ok(Report::new(text, json!({ "key": key, "confirm": confirmations, "weak": weak })))
     }
 }
 
@@ -61,6 +62,9 @@ fn details(key: &KeyEntry, version: &KeyVersion) -> String {
     line("provenance", version.provenance.name());
     if let Some(waiver) = &version.waiver {
         line("waiver", waiver);
+    }
+    if let Some(what) = version.weakness() {
+        line("weak", &format!("it does not serve: {what}"));
     }
     for what in &version.unproven {
         line("unproven", what);

@@ -10,6 +10,9 @@ use super::{JwkError, MAX_RSA_BITS, MIN_RSA_BITS, octets, text};
 /// were made with more.
 const LARGEST_ROCA_PRIME: u32 = 701;
 
+/// What is said of a ROCA key.
+const ROCA: &str = "RSA modulus that anyone can factor (ROCA, CVE-2017-15361)";
+
 /// A public key: of the right form, though a point has yet to be checked to lie on its curve.
 ///
 /// ```
@@ -45,6 +48,8 @@ pub enum PublicKey {
 pub struct RsaPublic {
     n: Vec<u8>,
     e: Vec<u8>,
+    /// Never of a key that was taken in: see [`RsaPublic::existing`].
+    is_roca: bool,
 }
 
 /// A public point: 0x04 || X || Y for a P curve, 32 bytes for X25519 and Ed25519.
@@ -71,11 +76,27 @@ impl RsaPublic {
     /// A modulus outside [`MIN_RSA_BITS`] to [`MAX_RSA_BITS`], even, or of the form that anyone can
     /// factor (ROCA, CVE-2017-15361); an exponent that is even, below 3, or over 64 bits long.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
-        if let Some((_, what)) = rsa_faults(n, e).into_iter().next() {
+        let key = Self::existing(n, e)?;
+        match key.weakness() {
+            Some(what) => Err(JwkError::new(what)),
+            None => Ok(key),
+        }
+    }
+
+    /// As [`RsaPublic::new`], for a key that is recorded, or in a device, already: one that anyone can
+    /// factor is read too, and marked. It is there to be told of and destroyed, and nothing uses it.
+    pub(crate) fn existing(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
+        let mut faults = rsa_faults(n, e).into_iter();
+        if let Some((_, what)) = faults.find(|(_, what)| what != ROCA) {
             return Err(JwkError(what));
         }
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-        Ok(Self { n: n.to_vec(), e: e.to_vec() })
+        Ok(Self { n: n.to_vec(), e: e.to_vec(), is_roca: is_roca(n) })
+    }
+
+    /// Returns why the key is not to be used, as [`PublicKey::weakness`].
+    pub fn weakness(&self) -> Option<&'static str> {
+        self.is_roca.then_some(ROCA)
     }
 
     /// Returns the modulus, big-endian.
@@ -187,6 +208,27 @@ impl PublicKey {
         }
     }
 
+    /// As [`PublicKey::from_members`], for a key that is recorded already: [`RsaPublic::existing`].
+    pub(super) fn existing(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        match text(members, "kty")? {
+            "RSA" => {
+                let rsa = RsaPublic::existing(&octets(members, "n")?, &octets(members, "e")?);
+                rsa.map(Self::Rsa)
+            }
+            _ => Self::from_members(members),
+        }
+    }
+
+    /// Returns why the key is not to be used, though it is of the right form: an RSA modulus that
+    /// anyone can factor (ROCA, CVE-2017-15361). Only a key that a keyring or a device has already can
+    /// be one, no other is taken in.
+    pub fn weakness(&self) -> Option<&'static str> {
+        match self {
+            Self::Rsa(rsa) => rsa.weakness(),
+            Self::Point(_) => None,
+        }
+    }
+
     /// Returns the kind of key.
     pub fn kind(&self) -> KeyKind {
         match self {
@@ -235,7 +277,7 @@ pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
     if n.last().is_none_or(|byte| byte % 2 == 0) {
         faults.push(("n", "RSA modulus is even".to_owned()));
     } else if bits >= MIN_RSA_BITS && is_roca(n) {
-        faults.push(("n", "RSA modulus that anyone can factor (ROCA, CVE-2017-15361)".to_owned()));
+        faults.push(("n", ROCA.to_owned()));
     }
     let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
     if !e_is_odd || e == [1] || e.len() > 8 {

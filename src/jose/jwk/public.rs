@@ -83,6 +83,13 @@ impl PublicJwk {
         Self::public_half(members)
     }
 
+    /// As [`PublicJwk::from_members`], for a key that is recorded already: one that anyone can factor is
+    /// read too, so that it can be told of and destroyed ([`PublicKey::weakness`]).
+    pub(crate) fn existing(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        refuse_private(members)?;
+        Self::of_key(PublicKey::existing(members)?, members)
+    }
+
     /// Makes the JWK of a certificate's key, with `x5c` and `x5t#S256`, and with `use` where the key
     /// usage of the certificate leaves only one. The chain is not verified, and its dates are not
     /// looked at.
@@ -164,8 +171,12 @@ impl PublicJwk {
     }
 
     pub(super) fn public_half(members: &Map<String, Value>) -> Result<Self, JwkError> {
+        Self::of_key(PublicKey::from_members(members)?, members)
+    }
+
+    fn of_key(key: PublicKey, members: &Map<String, Value>) -> Result<Self, JwkError> {
         let jwk = Self {
-            key: PublicKey::from_members(members)?,
+            key,
             kid: kid(members)?,
             use_: optional_text(members, "use")?,
             key_ops: key_ops(members)?,

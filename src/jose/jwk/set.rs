@@ -138,8 +138,12 @@ impl JwkSet {
     /// of their names. What is returned has been read again, as a reader will.
     ///
     /// # Errors
-    /// A key without `kid`, or two with the same; a private member.
+    /// A key without `kid`, or two with the same; a private member; a key of a keyring that is not to be
+    /// used ([`PublicKey::weakness`](super::PublicKey::weakness)).
     pub fn to_published(&self) -> Result<Value, JwkError> {
+        if let Some(what) = self.keys.iter().find_map(|jwk| jwk.key.weakness()) {
+            return Err(JwkError::new(what));
+        }
         let set = json!({ "keys": self.keys });
         let written: Value = serde_json::from_str(&set.to_string())
             .map_err(|error| JwkError(format!("not readable: {error}")))?;
