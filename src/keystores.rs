@@ -130,8 +130,9 @@ impl Keystores {
     /// Finds the private key of a version, and checks that it may serve and is the recorded one.
     ///
     /// # Errors
-    /// [`Error::Policy`] for a key that is not to be used ([`KeyRef::check_strength`]); in production, for an imported key without a waiver, or a key that its
-    /// device says can leave it; else as [`Keystores::open`] and [`Keystore::find_with_public`].
+    /// [`Error::Policy`] for a key that is not to be used ([`KeyRef::check_strength`]), and in production
+    /// for an imported key without a waiver, or a key that its device says can leave it; else as
+    /// [`Keystores::open`] and [`Keystore::find_with_public`].
     pub fn key(&self, found: KeyRef<'_>) -> Result<Arc<dyn HardwareKey>> {
         found.check_strength()?;
         let version = found.version;

@@ -10,6 +10,8 @@ use hsm_jose::jose::jwk::{
 };
 use serde_json::{Value, json};
 
+mod common;
+
 const POINT: &str =
     r#"{"kty":"OKP","crv":"X25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
 
@@ -31,24 +33,9 @@ fn a_key_of_more_than_two_primes_is_refused() {
     assert!(message.contains("more than two primes"), "{message}");
 }
 
-/// The fingerprint of CVE-2017-15361: a power of 65537 modulo every small prime, as a power of 65537
-/// itself is.
 #[test]
 fn a_modulus_that_anyone_can_factor_is_refused() {
-    let mut n = vec![1u8];
-    for _ in 0..128 {
-        // n * 65537 = (n << 16) + n, the least significant octet first.
-        let (mut sum, mut carry) = (vec![0; n.len() + 3], 0);
-        for (place, octet) in sum.iter_mut().enumerate() {
-            let shifted = place.checked_sub(2).and_then(|place| n.get(place));
-            carry +=
-                [shifted, n.get(place)].into_iter().flatten().map(|it| u32::from(*it)).sum::<u32>();
-            *octet = carry as u8;
-            carry >>= 8;
-        }
-        n = sum;
-    }
-    n.reverse();
+    let mut n = common::roca_modulus(128);
     let jwk =
         |n: &[u8]| json!({ "kty": "RSA", "n": base64url::encode(n), "e": "AQAB" }).to_string();
     let message = PublicJwk::parse(jwk(&n).as_bytes()).unwrap_err().to_string();

@@ -38,6 +38,9 @@ impl Entry<'_> {
             match found {
                 Ok(key) => return self.complete(writer, &locator, key.as_ref()),
                 Err(BackendError::NotFound { .. }) => self.forget(writer)?,
+                Err(BackendError::WeakKey { reason, .. }) => {
+                    return Err(self.give_up(writer, &locator, reason)?);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -132,12 +135,22 @@ impl Entry<'_> {
         // The crash may have come before the keystore had read back what it made.
         let weak = &key.info().weak;
         if !weak.is_empty() {
-            self.keystore.destroy(locator)?;
-            self.forget(writer)?;
-            return Err(self.not_as_asked(weak.join(", ")));
+            return Err(self.give_up(writer, locator, weak.join(", "))?);
         }
         let support = prove(key, &self.request.algs)?;
         self.activate(writer, key, identity, support, Outcome::Completed)
+    }
+
+    /// Destroys what a crash left and is not as a key of ours shall be; returns what is said of it.
+    fn give_up(
+        &self,
+        writer: &mut KeyringWriter,
+        locator: &Locator,
+        what: String,
+    ) -> Result<Error> {
+        self.keystore.destroy(locator)?;
+        self.forget(writer)?;
+        Ok(self.not_as_asked(what))
     }
 
     fn identity(&self, key: &dyn HardwareKey) -> Result<Identity> {

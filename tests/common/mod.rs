@@ -160,3 +160,25 @@ pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().map(|digit| digit.to_digit(16).expect("hex") as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
+
+/// An RSA modulus, big-endian, with the fingerprint of CVE-2017-15361: a power of 65537 modulo every
+/// small prime, as a power of 65537 itself is.
+pub fn roca_modulus(power: u32) -> Vec<u8> {
+    let mut n = vec![1u8];
+    for _ in 0..power {
+        // n * 65537 = (n << 16) + n, the least significant octet first.
+        let (mut product, mut carry) = (vec![0; n.len() + 3], 0);
+        for (place, octet) in product.iter_mut().enumerate() {
+            let shifted = place.checked_sub(2).and_then(|place| n.get(place));
+            carry +=
+                [shifted, n.get(place)].into_iter().flatten().map(|it| u32::from(*it)).sum::<u32>();
+            *octet = carry as u8;
+            carry >>= 8;
+        }
+        n = product;
+    }
+    let zeros = n.iter().rev().take_while(|octet| **octet == 0).count();
+    n.truncate(n.len() - zeros);
+    n.reverse();
+    n
+}
