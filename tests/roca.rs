@@ -249,7 +249,16 @@ fn in_device(keystore: &dyn Keystore, locator: &Locator, n: &[u8]) {
 fn one_in_a_token_is_refused_told_of_and_destroyed() {
     let n = common::roca_modulus(128);
     let locator = put(&session(), b"roca in a token", &n);
-    in_device(&common::open("token"), &locator, &n);
+    let keystore = Arc::new(common::open("token"));
+    let keystores = Keystores::opened(vec![keystore.clone()], false).unwrap();
+    let findings = examine(&keystores, &Keyring::default()).findings;
+    let is_told = findings.iter().any(|finding| {
+        (finding.severity, finding.id) == (Severity::Warning, "weak-key")
+            && finding.what.contains(&locator.to_string())
+            && finding.what.contains(ROCA)
+    });
+    assert!(is_told, "{findings:?}");
+    in_device(&*keystore, &locator, &n);
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub struct KeyInfo {
     pub secret: Option<SecretInfo>,
     /// Guarantees that the device did not prove: each a short phrase with the attribute's name.
     pub unproven: Vec<String>,
-    /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form.
+    /// Attributes that are wrong for a key of ours (extractable, wrong usage), in the same form; and what
+    /// [`PublicKey::weakness`] says.
     pub weak: Vec<String>,
     /// The attributes that the device tells of it, for `doctor`; empty where they are in the lists
     /// above.
