@@ -68,16 +68,6 @@ impl Cek for HostCek {
         Ok(HostCek::encrypt(*self, aad, plaintext))
     }
 
-    fn decrypt(
-        &self,
-        iv: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8],
-    ) -> Result<Plaintext, BackendError> {
-        self.decrypt_in_place(iv, aad, ciphertext.to_vec(), tag)
-    }
-
     fn decrypt_in_place(
         &self,
         iv: &[u8],

@@ -384,32 +384,32 @@ pub trait Cek: Debug + Send {
     /// stays.
     fn encrypt(self: Box<Self>, aad: &[u8], plaintext: &[u8]) -> Result<Sealed, BackendError>;
 
-    /// Decrypts and authenticates. `iv` and `tag` may have any length: another than that of the
-    /// key's `enc` is a tag that does not match.
+    /// Decrypts and authenticates; with a key on the host, in the place of the ciphertext, so that a
+    /// long content is held once. `iv` and `tag` may have any length: another than that of the key's
+    /// `enc` is a tag that does not match.
     ///
     /// # Errors
     /// [`BackendError::Rejected`] when the tag does not match.
-    fn decrypt(
-        &self,
-        iv: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8],
-    ) -> Result<Plaintext, BackendError>;
-
-    /// As [`Cek::decrypt`], with the plaintext in the place of the ciphertext where the key is on the
-    /// host: a long content is held once.
-    ///
-    /// # Errors
-    /// As [`Cek::decrypt`].
     fn decrypt_in_place(
         &self,
         iv: &[u8],
         aad: &[u8],
         ciphertext: Vec<u8>,
         tag: &[u8],
+    ) -> Result<Plaintext, BackendError>;
+
+    /// As [`Cek::decrypt_in_place`], of a ciphertext that others still need.
+    ///
+    /// # Errors
+    /// As [`Cek::decrypt_in_place`].
+    fn decrypt(
+        &self,
+        iv: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        self.decrypt(iv, aad, &ciphertext, tag)
+        self.decrypt_in_place(iv, aad, ciphertext.to_vec(), tag)
     }
 }
 

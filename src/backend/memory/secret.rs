@@ -237,16 +237,6 @@ impl Cek for DirectCek<'_> {
         Ok(content::encrypt(self.enc, &self.key.value, aad, plaintext))
     }
 
-    fn decrypt(
-        &self,
-        iv: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8],
-    ) -> Result<Plaintext, BackendError> {
-        self.decrypt_in_place(iv, aad, ciphertext.to_vec(), tag)
-    }
-
     fn decrypt_in_place(
         &self,
         iv: &[u8],

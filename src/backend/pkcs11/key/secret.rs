@@ -245,14 +245,14 @@ impl Cek for TokenCek<'_> {
         Ok(Sealed { iv: iv.to_vec(), ciphertext, tag: tag.to_vec() })
     }
 
-    fn decrypt(
+    fn decrypt_in_place(
         &self,
         iv: &[u8],
         aad: &[u8],
-        ciphertext: &[u8],
+        ciphertext: Vec<u8>,
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        let opened = self.key.open_gcm(iv, aad, ciphertext, tag);
+        let opened = self.key.open_gcm(iv, aad, &ciphertext, tag);
         opened.map(Plaintext::new).map_err(|failure| self.key.input_error(failure, GCM))
     }
 }
