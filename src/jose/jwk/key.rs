@@ -86,12 +86,13 @@ impl RsaPublic {
     /// As [`RsaPublic::new`], for a key that is recorded, or in a device, already: one that anyone can
     /// factor is read too, and marked. It is there to be told of and destroyed, and nothing uses it.
     pub(crate) fn existing(n: &[u8], e: &[u8]) -> Result<Self, JwkError> {
-        let mut faults = rsa_faults(n, e).into_iter();
-        if let Some((_, what)) = faults.find(|(_, what)| what != ROCA) {
+        let (roca, others): (Vec<_>, Vec<_>) =
+            rsa_faults(n, e).into_iter().partition(|(_, what)| what == ROCA);
+        if let Some((_, what)) = others.into_iter().next() {
             return Err(JwkError(what));
         }
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
-        Ok(Self { n: n.to_vec(), e: e.to_vec(), is_roca: is_roca(n) })
+        Ok(Self { n: n.to_vec(), e: e.to_vec(), is_roca: !roca.is_empty() })
     }
 
     /// Returns why the key is not to be used, as [`PublicKey::weakness`].
@@ -198,13 +199,10 @@ impl PublicKey {
     /// A missing or misformed member, an unknown `kty` or `crv`, an RSA key that [`RsaPublic::new`]
     /// does not take.
     pub fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
-        match text(members, "kty")? {
-            "RSA" => Ok(Self::Rsa(RsaPublic::new(&octets(members, "n")?, &octets(members, "e")?)?)),
-            "EC" | "OKP" => Ok(Self::Point(PublicPoint::from_members(members)?)),
-            other => {
-                let other = json::quotable(other);
-                Err(JwkError(format!("no key type {other:?} in this build")))
-            }
+        let key = Self::existing(members)?;
+        match key.weakness() {
+            Some(what) => Err(JwkError::new(what)),
+            None => Ok(key),
         }
     }
 
@@ -215,7 +213,11 @@ impl PublicKey {
                 let rsa = RsaPublic::existing(&octets(members, "n")?, &octets(members, "e")?);
                 rsa.map(Self::Rsa)
             }
-            _ => Self::from_members(members),
+            "EC" | "OKP" => PublicPoint::from_members(members).map(Self::Point),
+            other => {
+                let other = json::quotable(other);
+                Err(JwkError(format!("no key type {other:?} in this build")))
+            }
         }
     }
 
