@@ -190,21 +190,21 @@ impl Engine {
         detached: bool,
     ) -> Result<(&dyn HardwareKey, &str, SignatureAlgorithm)> {
         let key = self.keys.active(name, Purpose::Sign)?;
-        let macs = key.entry.algs.iter().filter_map(|alg| match alg {
+        let mut macs = key.entry.algs.iter().filter_map(|alg| match alg {
             KeyAlgorithm::Sign(alg) if alg.is_symmetric() => Some(*alg),
             _ => None,
         });
         let (alg, among) = match any {
             // A symmetric key is bound to one.
             true => {
-                let alg = macs.into_iter().next();
+                let alg = macs.next();
                 let alg =
                     alg.ok_or_else(|| Error::Policy(format!("key {name} verifies no MAC")))?;
                 (alg, Among::Any(alg))
             }
             false => {
                 let alg = jws.only_alg()?;
-                if !macs.into_iter().any(|own| own == alg) {
+                if !macs.any(|own| own == alg) {
                     return Err(Error::Policy(format!("key {name} does not verify {alg}")));
                 }
                 (alg, Among::One)

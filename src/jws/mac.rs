@@ -4,11 +4,9 @@
 
 use std::io::Read;
 
-use zeroize::Zeroizing;
-
 use super::several::{Checked, Jws};
 use super::sign::told_of_message;
-use super::stream::SigningInput;
+use super::stream::{self, SigningInput};
 use crate::backend::{BackendError, HardwareKey};
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
@@ -194,8 +192,7 @@ impl Jws<'_> {
     ) -> Result<(usize, &Checked<'_>)> {
         let mut too_long = None;
         for (index, checked) in self.candidates_of(key, among, kid)? {
-            // The payload may come out of a JWE: no copy of it stays behind.
-            let input = Zeroizing::new([checked.text.as_bytes(), payload].join(&b'.'));
+            let input = stream::whole(&checked.text, payload);
             match key.verify_mac(checked.alg, &input, &checked.signature) {
                 Ok(true) => return Ok((index, checked)),
                 Ok(false) => {}

@@ -16,7 +16,7 @@ use crate::jose::header::Header;
 use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
 use crate::policy::{JwsRules, JwsUnprotectedHeader};
 use crate::primitives::digest::Hasher;
-use crate::secret::{Plaintext, Wiped};
+use crate::secret::Plaintext;
 
 /// A JWS that has been parsed once and whose headers policy has seen, no signature verified yet.
 ///
@@ -272,8 +272,7 @@ impl<'a> Jws<'a> {
         require: &Require<'_>,
     ) -> Result<Vec<VerifiedSignature>> {
         self.conclude(keys, require, |_, checked, issuers| {
-            // The payload may come out of a JWE: no copy of it stays behind.
-            let input = Wiped::new([checked.text.as_bytes(), payload].join(&b'.'));
+            let input = stream::whole(&checked.text, payload);
             keys.signer_of(SigningInput::Message(&input), checked.claimed(), issuers)
         })
     }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::stream::{self, SigningInput, prehash};
 use crate::backend::{BackendError, HardwareKey, ToSign};
@@ -167,7 +166,7 @@ pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<
     let signed = if form.unencoded { payload } else { carried.as_bytes() };
     let signatures = signers.iter().map(|signer| {
         let protected = signer.encoded(form.unencoded)?;
-        let input = Zeroizing::new([protected.as_bytes(), signed].join(&b'.'));
+        let input = stream::whole(&protected, signed);
         let signature = made_by(signer.key, signer.alg, ToSign::Message(&input))?;
         Ok(signer.signed(protected, &signature))
     });

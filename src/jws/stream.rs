@@ -9,6 +9,7 @@ use crate::jose::alg::{Hash, SignatureAlgorithm};
 use crate::jose::base64url;
 use crate::primitives::digest::Hasher;
 use crate::primitives::read::fill;
+use crate::secret::Wiped;
 
 /// How much of a payload is held at a time, in bytes: a multiple of 3, so that base64url of the parts
 /// is that of the whole.
@@ -34,6 +35,12 @@ pub(super) fn needs_whole(alg: SignatureAlgorithm) -> Error {
         false => "it goes over the message twice (RFC 8032 section 5.1)",
     };
     Error::Usage(format!("{alg} needs the payload in memory: {why}"))
+}
+
+/// Returns the signing input of a payload that is at hand as it is signed (RFC 7515 section 5.1). The
+/// payload may be a secret, or come out of a JWE: no copy of it stays behind.
+pub(super) fn whole(protected: &str, payload: &[u8]) -> Wiped {
+    Wiped::new([protected.as_bytes(), payload].join(&b'.'))
 }
 
 /// Begins the digest of a signing input: the protected header and the period.
