@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
             }
         }
         Err(error) => {
-            assert_eq!(error.code(), "config");
+            assert_told(&error, &[&["config"]]);
             assert!(error.to_string().contains("/etc/hsm-jose.toml"), "{error}");
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use crate::jose::json::told;
+
 /// Where a key is inside its keystore: what the keyring remembers to find it again.
 ///
 /// Written as an RFC 7512 `pkcs11:` URI of `id` and `object`; other kinds of keystore have other
@@ -46,6 +48,12 @@ pub enum Locator {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LocatorError(String);
+
+impl LocatorError {
+    fn new(message: String) -> Self {
+        Self(told(&message))
+    }
+}
 
 impl fmt::Display for Locator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,7 +107,7 @@ impl FromStr for Locator {
                 Some(("type", "private")) => {}
                 // By its name alone: the value may be a PIN that does not belong here.
                 other => {
-                    return Err(LocatorError(format!(
+                    return Err(LocatorError::new(format!(
                         "{:?} cannot locate a key: use id= and object=, each once",
                         other.map_or(attribute, |(name, _)| name)
                     )));
@@ -153,7 +161,7 @@ pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, LocatorError> {
         match (nibble(), nibble()) {
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
             _ => {
-                return Err(LocatorError(format!(
+                return Err(LocatorError::new(format!(
                     "{text:?} has a % without two hexadecimal digits"
                 )));
             }
@@ -173,7 +181,7 @@ fn key_file(name: String) -> Result<Locator, LocatorError> {
     if is_file_name(&name) {
         return Ok(Locator::KeyFile(name));
     }
-    Err(LocatorError(format!(
+    Err(LocatorError::new(format!(
         "{name:?} is not the name of a key file: it is in the folder `keys` of the keystore's \
          configuration, and is made of letters, digits, dot, underscore and hyphen"
     )))
@@ -183,7 +191,7 @@ fn persistent(text: &str) -> Result<Locator, LocatorError> {
     let handle = text.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
     match handle.filter(|handle| handle >> 24 == 0x81) {
         Some(handle) => Ok(Locator::Handle(handle)),
-        None => Err(LocatorError(format!(
+        None => Err(LocatorError::new(format!(
             "{text:?} is not a persistent handle: 0x81000000 to 0x81ffffff"
         ))),
     }
@@ -191,7 +199,7 @@ fn persistent(text: &str) -> Result<Locator, LocatorError> {
 
 fn decode_text(text: &str) -> Result<String, LocatorError> {
     String::from_utf8(percent_decode(text)?)
-        .map_err(|_| LocatorError(format!("{text:?} does not decode to UTF-8")))
+        .map_err(|_| LocatorError::new(format!("{text:?} does not decode to UTF-8")))
 }
 
 fn hex_digit(nibble: u8) -> char {

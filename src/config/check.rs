@@ -13,6 +13,7 @@ use super::{
     PolicyConfig, Profile, RecipientConfig, SCHEMA, SealConfig, raw,
 };
 use crate::error::{Error, Result};
+use crate::jose::json::told;
 use crate::keyring::check_name;
 use crate::policy::CriticalExtension;
 use crate::policy::FailureBudget;
@@ -381,6 +382,7 @@ impl Source<'_> {
 
     fn error(&self, span: Range<usize>, what: impl Display) -> Error {
         let (line, column) = self.position(span.start);
+        let what = told(&what.to_string());
         Error::Config(format!("{}:{line}:{column}: {what}", self.path.display()))
     }
 

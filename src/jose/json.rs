@@ -80,16 +80,28 @@ pub(crate) fn quotable(text: &str) -> &str {
     text.char_indices().nth(32).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Escapes the control characters of a message that quotes a stranger's text: it stays one line, and no
-/// terminal is told to do anything.
-pub(crate) fn escaped(message: &str) -> String {
-    message.chars().fold(String::with_capacity(message.len()), |mut text, next| {
-        match next.is_control() {
-            true => text.extend(next.escape_default()),
-            false => text.push(next),
+/// The longest message that quotes what is in a file or in a token, in bytes: the names of all members of
+/// a key's version, which serde lists where there is another, fit.
+const MAX_TOLD: usize = 480;
+
+/// Makes a message that quotes a stranger's text fit to be told: what is not printable is escaped, so that it
+/// stays one line and no terminal is told to do anything, and of a long one the middle is left out.
+pub(crate) fn told(message: &str) -> String {
+    let mut text = String::with_capacity(message.len().min(MAX_TOLD));
+    for next in message.chars() {
+        // Not those that Debug escapes for the sake of its quotes alone.
+        match matches!(next, '"' | '\'' | '\\') || next.escape_debug().len() == 1 {
+            true => text.push(next),
+            false => text.extend(next.escape_debug()),
         }
-        text
-    })
+    }
+    let half = MAX_TOLD / 2;
+    if text.len() <= MAX_TOLD {
+        return text;
+    }
+    let start = (0..=half).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let end = (text.len() - half..=text.len()).find(|at| text.is_char_boundary(*at));
+    format!("{}…{}", &text[..start], &text[end.unwrap_or(text.len())..])
 }
 
 /// What is wrong with a JSON text.

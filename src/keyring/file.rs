@@ -275,7 +275,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
         schema: u64,
     }
 
-    let wrong = |what: String| Error::Config(format!("keyring {}: {what}", path.display()));
+    let unfit = |what: &str| Error::Config(format!("keyring {}: {what}", path.display()));
+    // serde_json quotes unknown names as they are.
+    let wrong = |what: String| unfit(&json::told(&what));
     // Duplicate members first: a typed parse would name them only in typed objects.
     json::parse_own_object(bytes).map_err(|error| {
         let copy = beside(path, "bak");
@@ -283,10 +285,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Keyring> {
             true => format!("; {} is the copy before the last change", copy.display()),
             false => String::new(),
         };
-        wrong(format!("{error}{advice}"))
+        unfit(&format!("{error}{advice}"))
     })?;
-    // serde_json quotes unknown names as they are.
-    let mistyped = |error: serde_json::Error| wrong(json::escaped(&error.to_string()));
+    let mistyped = |error: serde_json::Error| wrong(error.to_string());
     let versioned: Versioned = serde_json::from_slice(bytes).map_err(mistyped)?;
     if versioned.schema != SCHEMA {
         return Err(wrong(format!(
