@@ -1,0 +1,73 @@
+//! From one serialization to another.
+
+use super::*;
+
+#[test]
+fn a_jws_is_split_joined_and_written_otherwise() {
+    let (a, b) = (Party::new(Es256, "a", "A"), Party::new(EdDsa, "b", "B"));
+    let keys = trusting(&[&a, &b]);
+    let general = sign(&[&a, &b], form(General), b"payload");
+    let parts = JwsParts::parse(general.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    assert!(matches!(parts.payload, Some(std::borrow::Cow::Borrowed(_))), "no copy of a payload");
+    assert_eq!(parts.write(Compact).unwrap_err().code(), "usage");
+    assert_eq!(parts.write(Flattened).unwrap_err().code(), "usage");
+    let split = parts.clone().split();
+    for part in &split {
+        for serialization in [Compact, Flattened, General] {
+            let token = part.write(serialization).unwrap();
+            assert!(verify(&token, &all(), &keys, &Require::All).is_ok(), "{token}");
+            let again = JwsParts::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+            assert_eq!(again.serialization, serialization);
+            assert_eq!((&again.payload, &again.signatures), (&part.payload, &part.signatures));
+        }
+    }
+    let joined = JwsParts::join(split).unwrap();
+    assert_eq!(joined, parts);
+    assert_eq!(joined.write(General).unwrap(), general);
+    // Not to be joined: other payloads, none, too many.
+    let other = sign(&[&a], form(Compact), b"another");
+    let other = JwsParts::parse(other.as_bytes(), MAX_TOKEN_LEN).unwrap();
+    assert!(JwsParts::join([parts.clone(), other]).is_err());
+    assert!(JwsParts::join([]).is_err());
+    assert!(JwsParts::join(vec![parts; MAX_SIGNATURES / 2 + 1]).is_err());
+    // What the compact serialization has no place for.
+    let header = members_of(json!({ "x": 1 }));
+    let signer = a.signer().with_unprotected(&header).unwrap();
+    let unencoded = JwsForm { serialization: Flattened, detached: false, unencoded: true };
+    for token in [
+        jws::sign_as(&[signer], form(Flattened), b"a").unwrap(),
+        jws::sign_as(&[a.signer()], unencoded, b"a.b").unwrap(),
+    ] {
+        let parts = JwsParts::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        assert_eq!(parts.write(Compact).unwrap_err().code(), "usage", "{token}");
+    }
+}
+
+/// What was made before, the compact JWS of one signer, is read by both.
+#[test]
+fn the_compact_serialization_is_one_of_three() {
+    let party = Party::new(Es256, "a", "A");
+    let keys = trusting(&[&party]);
+    let token = sign(&[&party], form(Compact), b"payload");
+    let verified = JwsToken::parse(token.as_bytes(), &all()).unwrap().verify(&keys).unwrap();
+    assert_eq!(verified.get().as_bytes(), b"payload");
+    // A context, and whoever asks for a compact JWS, takes no other.
+    for serialization in [Flattened, General] {
+        let token = sign(&[&party], form(serialization), b"payload");
+        assert_eq!(JwsToken::parse(token.as_bytes(), &all()).unwrap_err().code(), "malformed");
+    }
+    let empty = sign(&[&party], form(Compact), b"");
+    assert_eq!(verify(&empty, &all(), &keys, &Require::All), Ok((Vec::new(), vec![0])));
+}
+
+/// JSON has a place for a dot in any text; the compact serialization has not.
+#[test]
+fn what_is_not_base64url_is_not_written_as_a_compact_jws() {
+    for (protected, signature) in [("e30.e30", "AAAA"), ("e30", "AA.AA"), ("e30", "é")] {
+        let token =
+            format!(r#"{{"payload":"e30","protected":"{protected}","signature":"{signature}"}}"#);
+        let parts = JwsParts::parse(token.as_bytes(), 1024).unwrap();
+        assert_eq!(parts.write(Serialization::Compact).unwrap_err().code(), "usage");
+        assert!(parts.write(Serialization::General).is_ok());
+    }
+}
