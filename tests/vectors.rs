@@ -100,7 +100,7 @@ fn outcome(kind: &str, token: &str, key: Option<&Value>) -> Result<Vec<u8>, Erro
             contents.push(jwe::decrypt(parsed, &[attempt])?.plaintext.into_bytes());
         }
     } else {
-        let alg = JwsToken::parse(token.as_bytes(), &policy.jws)?.alg;
+        let alg = JwsToken::parse(token.as_bytes(), &policy.jws)?.alg();
         let key = key.expect("a key for a token that verifies");
         for key in imported(key, KeyAlgorithm::Sign(alg)) {
             let parsed = JwsToken::parse(token.as_bytes(), &policy.jws)?;

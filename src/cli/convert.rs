@@ -66,7 +66,7 @@ fn convert_jwe(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<S
         Err(several) => Jwe::join(several)?,
     };
     match to {
-        Serialization::Flattened => jwe.split().iter().map(|jwe| jwe.write(to)).collect(),
+        Serialization::Flattened => jwe.split().map(|jwe| jwe.write(to)).collect(),
         Serialization::Compact | Serialization::General => Ok(vec![jwe.write(to)?]),
     }
 }
@@ -80,7 +80,7 @@ fn convert_jws(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<S
         Err(several) => JwsParts::join(several)?,
     };
     match to {
-        Serialization::Flattened => jws.split().iter().map(|jws| jws.write(to)).collect(),
+        Serialization::Flattened => jws.split().map(|jws| jws.write(to)).collect(),
         Serialization::Compact | Serialization::General => Ok(vec![jws.write(to)?]),
     }
 }

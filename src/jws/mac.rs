@@ -226,7 +226,7 @@ impl Jws<'_> {
             Among::One => self.only()?.alg,
             Among::Any(alg) => alg,
         };
-        let is_meant = |checked: &Checked<'_>| match (checked.believed.kid(), kid) {
+        let is_meant = |checked: &Checked<'_>| match (checked.kid.as_deref(), kid) {
             (Some(told), Some(kid)) => told == kid,
             _ => true,
         };

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::base64url;
 use crate::jose::header::{Header, is_specified};
+use crate::jose::parameters::JoseHeader;
 use crate::jose::serialization::{JwsParts, JwsSignature, MAX_SIGNATURES, Serialization};
 use crate::primitives::digest::Hasher;
 
@@ -314,8 +315,10 @@ impl<'a> Signer<'a> {
         let form = JwsForm { unencoded, ..JwsForm::default() };
         let encoded = self.protected(form).encode();
         let parsed = Header::parse(&encoded);
-        match parsed.and_then(|header| Header::joint(&header, &[&self.unprotected])) {
-            Ok(_) => Ok(encoded),
+        let checked =
+            parsed.and_then(|header| JoseHeader::new(&header, None, &self.unprotected).map(drop));
+        match checked {
+            Ok(()) => Ok(encoded),
             Err(error) => Err(Error::Usage(format!("header: no recipient would take it: {error}"))),
         }
     }

@@ -35,7 +35,7 @@ use crate::secret::{Plaintext, Wiped};
 /// use hsm_jose::jws::{JwsToken, TrustedKeys};
 ///
 /// let jws = JwsToken::parse(token.as_bytes(), &policy.jws)?;
-/// assert_eq!(jws.alg, es256);
+/// assert_eq!(jws.alg(), es256);
 /// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
 /// assert_eq!(jws.verify(&trusted)?.get().as_bytes(), b"payload");
 /// # Ok::<(), hsm_jose::Error>(())
@@ -50,10 +50,8 @@ use crate::secret::{Plaintext, Wiped};
 /// ```
 #[derive(Debug)]
 pub struct JwsToken<'a> {
-    /// The protected header.
-    pub header: Header,
-    /// Its `alg`.
-    pub alg: SignatureAlgorithm,
+    header: Header,
+    alg: SignatureAlgorithm,
     parts: CompactJws<'a>,
 }
 
@@ -124,6 +122,21 @@ impl<'a> JwsToken<'a> {
         }
         let alg = rules.check(&header)?;
         Ok(Self { header, alg, parts })
+    }
+
+    /// Returns the protected header; nothing of it is verified.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the protected header; nothing of it is verified.
+    pub fn into_header(self) -> Header {
+        self.header
+    }
+
+    /// Returns its `alg`, which policy allows.
+    pub fn alg(&self) -> SignatureAlgorithm {
+        self.alg
     }
 
     /// Verifies the signature and returns the payload.

@@ -154,12 +154,12 @@ pub fn open(
     only_compact(token)?;
     let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
-        check_nested_cty(&outer.header)?;
+        check_nested_cty(outer.header())?;
         let decrypted = DecryptedJwt::of(keys.decrypt(outer, &rules.decrypt)?);
         return decrypted.verify(context, trusted, now).map(Opened::Verified);
     }
-    refuse_nested_cty(&outer.header)?;
-    context.check_typ(&outer.header)?;
+    refuse_nested_cty(outer.header())?;
+    context.check_typ(outer.header())?;
     let Decrypted { plaintext, header, .. } = keys.decrypt(outer, &rules.decrypt)?;
     let claims = Claims::parse(plaintext.into_bytes())?;
     claims.check(context, rules, None, now)?;
@@ -176,8 +176,8 @@ pub(super) fn verify(
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
     only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
-    context.check_typ(&jws.header)?;
-    if jws.header.has("cty") {
+    context.check_typ(jws.header())?;
+    if jws.header().has("cty") {
         return Err(Error::Policy(
             "the signed token has a cty: its payload would not be claims".into(),
         ));

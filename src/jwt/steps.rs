@@ -176,7 +176,7 @@ impl<'a> ReceivedJwt<'a> {
     pub fn parse(token: &'a [u8], rules: &JweRules) -> Result<Self> {
         only_compact(token)?;
         let token = JweToken::parse_compact(token, rules)?;
-        check_nested_cty(&token.header)?;
+        check_nested_cty(token.header())?;
         Ok(Self(token))
     }
 

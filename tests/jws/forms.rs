@@ -11,7 +11,7 @@ fn a_jws_is_split_joined_and_written_otherwise() {
     assert!(matches!(parts.payload, Some(std::borrow::Cow::Borrowed(_))), "no copy of a payload");
     assert_eq!(parts.write(Compact).unwrap_err().code(), "usage");
     assert_eq!(parts.write(Flattened).unwrap_err().code(), "usage");
-    let split = parts.clone().split();
+    let split: Vec<_> = parts.split().collect();
     for part in &split {
         for serialization in [Compact, Flattened, General] {
             let token = part.write(serialization).unwrap();

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use super::members::{Kind, Members, Shape};
 use super::{MAX_TOKEN_LEN, Serialization, is_json, split, utf8};
 use crate::error::{Error, Result};
+use crate::jose::header::Header;
+use crate::jose::parameters::JoseHeader;
 
 /// The most signatures of one JWS. RFC 7515 sets no limit; each one costs a verification, so a
 /// verifier must set one (RFC 7515 section 10.12 with RFC 8725 section 2.1 on cost). Uses known to us
@@ -143,16 +145,17 @@ impl<'a> JwsParts<'a> {
         }
     }
 
-    /// Splits a JWS into one for each of its signatures, over the same payload.
-    pub fn split(self) -> Vec<Self> {
-        let payload = self.payload;
-        let signatures = self.signatures.into_iter();
-        let single = |signature: JwsSignature<'a>| Self {
+    /// Splits a JWS into one for each of its signatures, one after the other; they borrow the payload.
+    pub fn split(&self) -> impl ExactSizeIterator<Item = JwsParts<'_>> {
+        self.signatures.iter().map(|signature| JwsParts {
             serialization: Serialization::Flattened,
-            payload: payload.clone(),
-            signatures: vec![signature],
-        };
-        signatures.map(single).collect()
+            payload: self.payload.as_deref().map(Cow::Borrowed),
+            signatures: vec![JwsSignature {
+                protected: (&*signature.protected).into(),
+                header: signature.header.clone(),
+                signature: (&*signature.signature).into(),
+            }],
+        })
     }
 
     /// Joins several JWS over the same payload into one, with all their signatures in order.
@@ -225,6 +228,14 @@ impl<'a> JwsSignature<'a> {
             return Err(malformed("a signature without header, or with an empty one"));
         }
         Ok(Self { protected: protected.unwrap_or_default(), header, signature })
+    }
+
+    /// Makes the JOSE header, of the protected header that has been parsed.
+    ///
+    /// # Errors
+    /// As [`JoseHeader::new`].
+    pub(crate) fn jose_header<'h>(&'h self, protected: &'h Header) -> Result<JoseHeader<'h>> {
+        JoseHeader::new(protected, None, &self.header)
     }
 
     fn members(&self) -> Map<String, Value> {
