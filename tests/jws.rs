@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use hsm_jose::Error;
 use hsm_jose::backend::memory::MemoryKeystore;
-use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
 use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk};

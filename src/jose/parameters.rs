@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
 use super::base64url;
 use super::header::{Agreement, Header, MAX_PARTY_INFO_LEN};
-use super::jwk::{MAX_KID_LEN, PublicPoint};
+use super::jwk::{MAX_KID_LEN, PRIVATE_MEMBERS, PublicPoint};
 use crate::error::{Error, Result};
 
 /// The JOSE header of a recipient or signature: the union of the protected header, of the unprotected
@@ -23,8 +23,7 @@ impl<'a> JoseHeader<'a> {
     ///
     /// # Errors
     /// [`Error::Malformed`]: a member in two of the parts, `crit`, `zip` or `b64` in one that is not
-    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13, RFC 7797 section 3), a
-    /// member of the wrong type, no `alg`.
+    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13, RFC 7797 section 3).
     pub(crate) fn new(
         protected: &'a Header,
         shared: Option<&'a Map<String, Value>>,
@@ -41,10 +40,17 @@ impl<'a> JoseHeader<'a> {
         if shared.is_some_and(|shared| own.keys().any(|name| shared.contains_key(name))) {
             return Err(twice());
         }
-        let joint = Self { protected, shared, own };
-        joint.check_types()?;
-        joint.check_alg()?;
-        Ok(joint)
+        Ok(Self { protected, shared, own })
+    }
+
+    /// Checks what every JOSE header has: members of the right type, and an `alg`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a member of the wrong type, no `alg`.
+    pub(crate) fn checked(self) -> Result<Self> {
+        self.check_types()?;
+        self.check_alg()?;
+        Ok(self)
     }
 }
 
@@ -99,7 +105,7 @@ pub(crate) trait Parameters {
         let Some(Value::Object(epk)) = self.member("epk") else {
             return Err(bad("epk is missing or not an object"));
         };
-        if epk.contains_key("d") {
+        if PRIVATE_MEMBERS.iter().any(|name| epk.contains_key(*name)) {
             return Err(bad("epk holds a private key"));
         }
         let epk = PublicPoint::from_members(epk).map_err(|error| bad(format!("epk: {error}")))?;
@@ -116,7 +122,11 @@ pub(crate) trait Parameters {
     }
 
     fn party_info(&self, name: &str) -> Result<Vec<u8>> {
-        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let text = match self.member(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(bad(format!("{name} is not a string"))),
+        };
         let info = base64url::decode(text.as_bytes())
             .map_err(|error| bad(format!("{name} is {error}")))?;
         if info.len() > MAX_PARTY_INFO_LEN {
@@ -125,8 +135,10 @@ pub(crate) trait Parameters {
         Ok(info)
     }
 
+    /// What belongs to one `alg` is looked at where that is used, and nothing to any other token (RFC
+    /// 7515 section 4: what is not understood is ignored).
     fn check_types(&self) -> Result<()> {
-        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv", "iv", "tag"] {
+        for name in ["alg", "enc", "kid", "typ", "cty", "zip"] {
             if self.member(name).is_some_and(|value| !value.is_string()) {
                 return Err(bad(format!("{name} is not a string")));
             }

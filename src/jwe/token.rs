@@ -112,7 +112,7 @@ impl<'a> JweToken<'a> {
         let tag = decode(&parts.tag, "authentication tag")?;
         let aad = decode(&parts.aad, "aad")?;
         let header = parts.protected_header()?;
-        let joint = parts.headers(&header)?;
+        let joint = parts.joint_headers(&header)?;
         for (joint, recipient) in joint.iter().zip(&parts.recipients) {
             rules.limits.check(joint, &header)?;
             rules.unprotected.check(&parts.unprotected, &recipient.header)?;
@@ -120,10 +120,11 @@ impl<'a> JweToken<'a> {
         let mut enc = None;
         let (mut recipients, mut passed_over) = (Vec::new(), Vec::new());
         for (index, (joint, encrypted_key)) in joint.iter().zip(encrypted_keys).enumerate() {
-            let checked = rules.check_alg(joint).and_then(|alg| {
-                let enc = *enc.insert(rules.check_enc(joint)?);
-                Ok((alg, Recovery::of(alg, enc, joint)?))
-            });
+            let checked =
+                joint.checked().and_then(|joint| rules.check_alg(&joint)).and_then(|alg| {
+                    let enc = *enc.insert(rules.check_enc(joint)?);
+                    Ok((alg, Recovery::of(alg, enc, joint)?))
+                });
             let kid = joint.kid().map(str::to_owned);
             match checked {
                 Ok((alg, recovery)) => {

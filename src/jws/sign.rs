@@ -315,8 +315,9 @@ impl<'a> Signer<'a> {
         let form = JwsForm { unencoded, ..JwsForm::default() };
         let encoded = self.protected(form).encode();
         let parsed = Header::parse(&encoded);
-        let checked =
-            parsed.and_then(|header| JoseHeader::new(&header, None, &self.unprotected).map(drop));
+        let checked = parsed.and_then(|header| {
+            JoseHeader::new(&header, None, &self.unprotected)?.checked().map(drop)
+        });
         match checked {
             Ok(()) => Ok(encoded),
             Err(error) => Err(Error::Usage(format!("header: no recipient would take it: {error}"))),

@@ -48,6 +48,15 @@ use crate::secret::{Plaintext, Wiped};
 ///     jws.payload()
 /// }
 /// ```
+///
+/// And what policy has seen stays as it was:
+///
+/// ```compile_fail,E0616
+/// # use hsm_jose::jose::header::Header;
+/// fn other(mut jws: hsm_jose::jws::JwsToken<'_>, header: Header) {
+///     jws.header = header;
+/// }
+/// ```
 #[derive(Debug)]
 pub struct JwsToken<'a> {
     header: Header,

@@ -37,7 +37,7 @@ fn tokens_are_split_and_joined_without_loss() {
         assert_eq!(engine.decrypt(part.as_bytes(), None).unwrap().key, key);
     }
     let parsed = || parts.iter().map(|part| Jwe::parse(part.as_bytes(), MAX_TOKEN_LEN).unwrap());
-    let joined = Jwe::join(parsed().collect()).unwrap().write(all).unwrap();
+    let joined = Jwe::join(parsed()).unwrap().write(all).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), general_of(&token));
     // aad has no place in a compact token, and neither has a recipient's own header.
     assert_eq!(code(parsed().next().unwrap().write(compact)), "usage");

@@ -86,7 +86,8 @@ impl<'a> Jwe<'a> {
     /// [`Error::Malformed`]: over `max_len` bytes; another number of parts, or an empty header
     /// (RFC 7516 section 7.1); or what section 7.2 does not allow: no `ciphertext`, `recipients`
     /// beside `header` or `encrypted_key`, no recipient or more than [`MAX_RECIPIENTS`], a member of
-    /// the wrong type, one that is empty and there all the same, a duplicate at any level.
+    /// the wrong type, an `aad`, `iv`, `tag` or protected header that is empty and there all the same, a
+    /// duplicate at any level.
     pub fn parse(token: &'a [u8], max_len: usize) -> Result<Self> {
         match is_json(token) {
             true => Self::parse_json(utf8(token, max_len)?),
@@ -116,14 +117,15 @@ impl<'a> Jwe<'a> {
     fn parse_json(text: &'a str) -> Result<Self> {
         let mut members = Members::read(text, JWE)?;
         let (serialization, recipients) = match members.each("recipients") {
-            None => (Serialization::Flattened, vec![RecipientPart::of(&mut members)?]),
+            None => (Serialization::Flattened, vec![RecipientPart::of(&mut members)]),
+            // RFC 7516 section 7.2.2: a token of both forms could be opened as the one or the other.
             Some(_) if members.has("header") || members.has("encrypted_key") => {
                 return Err(malformed("recipients beside header or encrypted_key"));
             }
             Some(each) if each.is_empty() => return Err(malformed("no recipients")),
             Some(each) => {
                 let recipients = each.into_iter().map(|mut one| RecipientPart::of(&mut one));
-                (Serialization::General, recipients.collect::<Result<_>>()?)
+                (Serialization::General, recipients.collect())
             }
         };
         // The ciphertext of an empty content is empty, and there all the same.
@@ -160,12 +162,22 @@ impl<'a> Jwe<'a> {
         Header::parse_protected(&self.protected)
     }
 
+    /// As [`Jwe::joint_headers`], of which every one is a good one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], also for a member of the wrong type and for no `alg`.
+    pub(crate) fn headers<'h>(&'h self, protected: &'h Header) -> Result<Vec<JoseHeader<'h>>> {
+        self.joint_headers(protected)?.into_iter().map(JoseHeader::checked).collect()
+    }
+
     /// Makes the JOSE header of every recipient, of the protected header that has been parsed.
     ///
     /// # Errors
-    /// [`Error::Malformed`]: a header that is not what [`Header`] takes, parts that are not disjoint,
-    /// or a direct `alg` beside another recipient.
-    pub(crate) fn headers<'h>(&'h self, protected: &'h Header) -> Result<Vec<JoseHeader<'h>>> {
+    /// [`Error::Malformed`]: parts that are not disjoint, or a direct `alg` beside another recipient.
+    pub(crate) fn joint_headers<'h>(
+        &'h self,
+        protected: &'h Header,
+    ) -> Result<Vec<JoseHeader<'h>>> {
         let joint = self.recipients.iter();
         let joint: Vec<_> = joint
             .map(|recipient| JoseHeader::new(protected, Some(&self.unprotected), &recipient.header))
@@ -331,9 +343,11 @@ impl<'a> Jwe<'a> {
 }
 
 impl<'a> RecipientPart<'a> {
-    fn of(members: &mut Members<'a>) -> Result<Self> {
-        let header = members.header("header");
-        Ok(Self { header, encrypted_key: members.text("encrypted_key")?.unwrap_or_default() })
+    fn of(members: &mut Members<'a>) -> Self {
+        // An empty key should not be there (RFC 7516 section 7.2.1), and is what a direct alg has
+        // (section 5.2 step 10): many write it, joserfc and Authlib among them.
+        let encrypted_key = members.any_text("encrypted_key").unwrap_or_default();
+        Self { header: members.header("header"), encrypted_key }
     }
 
     fn write(&self, text: &mut JsonText) {
