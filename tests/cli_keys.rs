@@ -159,6 +159,21 @@ fn openssl_keys_are_imported_from_stdin_and_files() {
     }
 }
 
+/// A token that computes with a wrong factor gives the other one away, and SoftHSM takes any.
+#[test]
+fn a_key_that_contradicts_itself_is_not_imported() {
+    let place = Place::new();
+    let json = include_bytes!("data/rfc/rfc7520-section-3.4.json");
+    let mut jwk: Value = serde_json::from_slice(json).unwrap();
+    jwk["qi"] = jwk["dp"].clone();
+    let file = place.path("key.jwk");
+    fs::write(&file, jwk.to_string()).unwrap();
+    let args = ["key", "import", "a", "--alg", "PS256", "--from", file.to_str().unwrap()];
+    let (status, error) = place.error(&args);
+    assert_eq!((status, &error["code"]), (2, &"usage".into()), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("not of one key"), "{error}");
+}
+
 #[test]
 fn errors_have_their_exit_status_and_code() {
     let place = Place::new();

@@ -134,7 +134,7 @@ fn key_octets(der: &[u8]) -> Result<&[u8], JwkError> {
     Ok(octets.as_bytes())
 }
 
-fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
+pub(super) fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
     let padding = curve.field_len().checked_sub(scalar.len());
     // Leading zeros may be missing of a number, on the P curves, never of the octets of the others
     // (RFC 8410 section 7).
