@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::secret::SharedSecret;
+use crate::secret::{KeyBytes, SharedSecret};
 
 /// Builds `OtherInfo`: AlgorithmID, PartyUInfo, PartyVInfo (each with a 32-bit length before it) and
 /// SuppPubInfo, the length of the key in bits.
@@ -23,7 +23,7 @@ pub fn other_info(algorithm: &str, apu: &[u8], apv: &[u8], key_len: usize) -> Ve
 
 /// Derives `key_len` bytes from Z (SP 800-56A revision 3 section 5.8.2.1: SHA-256 over a 32-bit
 /// counter, Z and `other_info`).
-pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> Zeroizing<Vec<u8>> {
+pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> KeyBytes {
     let mut key = Zeroizing::new(vec![0; key_len]);
     for (block, counter) in key.chunks_mut(32).zip(1u32..) {
         let mut digest = Sha256::new()
@@ -34,7 +34,7 @@ pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> Zeroizing<
         block.copy_from_slice(&digest[..block.len()]);
         digest.zeroize();
     }
-    key
+    key.into()
 }
 
 /// The 32-bit field of a length. Headers are capped far below 2^29 bytes.
@@ -56,14 +56,15 @@ mod tests {
             "000000074131323847434d00000005416c69636500000003426f6200000080"
         );
         let key = derive(&SharedSecret::new(Zeroizing::new(test_hex::decode(z))), &info, 16);
-        assert_eq!(crate::jose::base64url::encode(&key), "VqqN6vgjbSBcIijNcacQGg");
+        assert_eq!(crate::jose::base64url::encode(key.expose()), "VqqN6vgjbSBcIijNcacQGg");
     }
 
     #[test]
     fn long_keys_take_more_blocks_and_agree_on_the_first() {
         let z = SharedSecret::new(Zeroizing::new(vec![7; 32]));
         let long = derive(&z, b"info", 64);
-        assert_eq!(derive(&z, b"info", 32).as_slice(), &long[..32]);
-        assert_ne!(&long[..32], &long[32..]);
+        let (first, second) = long.expose().split_at(32);
+        assert_eq!(derive(&z, b"info", 32).expose(), first);
+        assert_ne!(first, second);
     }
 }

@@ -107,7 +107,8 @@ pub enum ContentEncryption {
 /// let kek = [7; 32];
 /// let wrapped = aes_kw::wrap(AesKeyWrap::A256Kw, &kek, &[1; 16]);
 /// assert_eq!(wrapped.len(), 24);
-/// assert_eq!(*aes_kw::unwrap(AesKeyWrap::A256Kw, &kek, &wrapped).expect("whole"), [1; 16]);
+/// let key = aes_kw::unwrap(AesKeyWrap::A256Kw, &kek, &wrapped).expect("whole");
+/// assert_eq!(key.expose(), [1; 16]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AesKeyWrap {
