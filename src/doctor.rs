@@ -226,6 +226,7 @@ pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
 
 impl Report {
     /// Returns whether there is nothing that should be acted on: notes do not count.
+    #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity == Severity::Note)
     }

@@ -1,32 +1,69 @@
-//! Every public type has an example in its documentation, which `cargo test` compiles and runs.
+//! Every public type has an example in its documentation, which `cargo test` compiles and runs, and no
+//! answer of ours is passed over in silence.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
 fn every_public_type_has_an_example() {
-    let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     let (mut types, mut without) = (0, Vec::new());
-    for file in files {
-        let text = fs::read_to_string(&file).expect("source is text");
+    for (path, text) in sources() {
         let lines: Vec<_> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let Some(name) = public_type(line) else { continue };
             types += 1;
-            // Between the documentation and the type there are attributes, of several lines too.
-            let above = lines[..at].iter().rev();
-            let documentation: Vec<_> = above
-                .skip_while(|line| !line.starts_with("///") && !line.is_empty())
-                .take_while(|line| line.starts_with("///"))
-                .collect();
-            if !documentation.iter().any(|line| line.starts_with("/// ```")) {
-                without.push(format!("{}:{}: {name}", file.display(), at + 1));
+            if !documentation(&lines, at).iter().any(|line| line.starts_with("```")) {
+                without.push(format!("{}:{}: {name}", path.display(), at + 1));
             }
         }
     }
     assert!(types > 100, "{types} types");
     assert!(without.is_empty(), "no example:\n{}", without.join("\n"));
+}
+
+/// Whoever passes over such an answer takes what it refused.
+#[test]
+fn an_answer_of_yes_or_no_is_must_use() {
+    let (mut functions, mut without) = (0, Vec::new());
+    for (path, text) in sources() {
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(name) = public_function(line) else { continue };
+            let end = lines[at..].iter().position(|line| line.ends_with(['{', ';']));
+            let signature = lines[at..=at + end.expect("the signature's end")].concat();
+            // A Result is must_use by itself.
+            let answer = signature.rsplit_once("->").map(|(_, answer)| answer.trim());
+            let Some(answer) = answer.filter(|answer| !answer.starts_with("Result<")) else {
+                continue;
+            };
+            let is_check = ["check", "verify", "weakness", "decode", "unwrap"]
+                .iter()
+                .any(|verb| name.split('_').next() == Some(verb));
+            if !answer.starts_with("bool") && !is_check {
+                continue;
+            }
+            functions += 1;
+            let mut attributes =
+                lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with("#["));
+            if !attributes.any(|line| line.trim_start().starts_with("#[must_use")) {
+                without.push(format!("{}:{}: {name}", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(functions > 40, "{functions} functions");
+    assert!(without.is_empty(), "not must_use:\n{}", without.join("\n"));
+}
+
+/// The documentation above an item. Between the two there are attributes, of several lines too.
+fn documentation<'a>(lines: &[&'a str], at: usize) -> Vec<&'a str> {
+    let above = lines[..at].iter().rev();
+    let mut documentation: Vec<_> = above
+        .skip_while(|line| !line.starts_with("///") && !line.is_empty())
+        .map_while(|line| line.strip_prefix("///"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    documentation.reverse();
+    documentation
 }
 
 /// The name of the type that a line begins. Types of a function's or macro's inside are indented.
@@ -35,6 +72,26 @@ fn public_type(line: &str) -> Option<&str> {
         .iter()
         .find_map(|kind| line.strip_prefix("pub ")?.strip_prefix(kind))?;
     rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+/// The name of the public function that a line begins.
+fn public_function(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("pub ")?;
+    let rest = rest.strip_prefix("const ").unwrap_or(rest).strip_prefix("fn ")?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+/// The library's files, with their text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    files
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(&file).expect("source is text");
+            (file, text)
+        })
+        .collect()
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {

@@ -92,6 +92,7 @@ impl SecretInfo {
 
     /// Returns whether both can be of one key: of one length, and of one check value where both have
     /// one.
+    #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         let is_same = match (self.check_value, other.check_value) {
             (Some(own), Some(other)) => own == other,

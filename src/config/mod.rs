@@ -316,6 +316,7 @@ impl Config {
     }
 
     /// Returns whether software tokens, imported keys without waiver and the like are refused.
+    #[must_use]
     pub fn is_production(&self) -> bool {
         self.environment == Environment::Production
     }

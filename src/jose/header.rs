@@ -164,6 +164,7 @@ impl Header {
     }
 
     /// Returns whether a member is present.
+    #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }

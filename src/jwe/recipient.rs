@@ -100,6 +100,7 @@ impl Recipient {
 
     /// Returns whether the key can do `alg` and its owner allows it: a JWK that names an `alg` is
     /// for that one alone (RFC 7517 section 4.4).
+    #[must_use]
     pub fn fits(&self, alg: KeyManagement) -> bool {
         alg.fits(self.jwk.key.kind()) && self.jwk.alg.as_ref().is_none_or(|name| name == alg.name())
     }

@@ -133,6 +133,7 @@ impl<'a> Jws<'a> {
     /// Returns whether every signature that policy lets through can be verified without the payload
     /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1), and a MAC
     /// is for [`Jws::authenticate_reader`].
+    #[must_use]
     pub fn takes_reader(&self) -> bool {
         self.signatures.iter().flatten().all(|checked| prehash(checked.alg).is_some())
     }

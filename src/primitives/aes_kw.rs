@@ -28,6 +28,7 @@ pub fn wrap(wrap: AesKeyWrap, kek: &[u8], key: &[u8]) -> Vec<u8> {
 
 /// Unwraps (RFC 3394 section 2.2.2); `None` when the integrity check fails, when the length is not
 /// one of a wrapped key, or when `kek` does not have [`AesKeyWrap::key_len`] bytes.
+#[must_use]
 pub fn unwrap(wrap: AesKeyWrap, kek: &[u8], wrapped: &[u8]) -> Option<KeyBytes> {
     let key_len = wrapped.len().checked_sub(OVERHEAD).filter(|len| is_key_len(*len))?;
     let mut key = Zeroizing::new(vec![0; key_len]);

@@ -18,12 +18,14 @@ use crate::secret::KeyBytes;
 ///
 /// `None` on any fault; at once where `em` is too short to hold such a message, which only the
 /// length of the modulus decides.
+#[must_use]
 pub fn decode(hash: Hash, em: &[u8], message_len: usize) -> Option<KeyBytes> {
     decode_masked(hash, em, message_len)?.into_option()
 }
 
 /// As [`decode`], and leaves the one look at the mask to the caller: what is in the [`CtOption`] has
 /// `message_len` bytes whether the checks passed or not, and was made by the same steps.
+#[must_use]
 pub fn decode_masked(hash: Hash, em: &[u8], message_len: usize) -> Option<CtOption<KeyBytes>> {
     match hash {
         Hash::Sha1 => decode_with::<Sha1>(em, message_len),

@@ -187,6 +187,7 @@ impl KeyManagement {
     }
 
     /// Returns whether this is one of the ECDH-ES family.
+    #[must_use]
     pub const fn is_ecdh(self) -> bool {
         matches!(
             self.mode(),
@@ -196,6 +197,7 @@ impl KeyManagement {
     }
 
     /// Returns whether the key is shared: a secret that both sides hold.
+    #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(
             self.mode(),
@@ -207,6 +209,7 @@ impl KeyManagement {
 
     /// Returns whether the CEK follows from the key alone, so that a token has one recipient and no
     /// encrypted key (RFC 7516 section 7.2.1).
+    #[must_use]
     pub const fn is_direct(self) -> bool {
         matches!(
             self.mode(),
@@ -216,6 +219,7 @@ impl KeyManagement {
 
     /// Returns whether a key of `kind` can do this algorithm. A shared key for `dir` is as long as
     /// that of some `enc`.
+    #[must_use]
     pub const fn fits(self, kind: KeyKind) -> bool {
         match (self.mode(), kind) {
             (KeyManagementMode::KeyEncryption(_), KeyKind::Rsa) => true,

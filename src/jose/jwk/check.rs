@@ -77,6 +77,7 @@ pub struct Finding {
 /// let members: Vec<_> = findings.iter().map(|finding| finding.member).collect();
 /// assert_eq!(members, ["use", "key_ops", "alg", "alg"]);
 /// ```
+#[must_use]
 pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
     match parse_members(bytes) {
         Ok(members) if !members.contains_key("keys") || members.contains_key("kty") => {
@@ -97,6 +98,7 @@ pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
 
 impl PublicJwk {
     /// Checks the key as [`check`] does.
+    #[must_use]
     pub fn check(&self, at: SystemTime) -> Vec<Finding> {
         examine(&self.to_members(), None, at)
     }

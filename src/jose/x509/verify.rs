@@ -216,6 +216,7 @@ impl VerifiedCertificate {
 
     /// Returns whether the certificate is for a DNS name, by its subject alternative names (RFC 9525;
     /// a wildcard stands for one label).
+    #[must_use]
     pub fn is_for_dns_name(&self, name: &str) -> bool {
         let der = CertificateDer::from(self.certificate().as_der());
         let Ok(name) = DnsName::try_from(name) else { return false };
