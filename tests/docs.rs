@@ -54,6 +54,33 @@ fn an_answer_of_yes_or_no_is_must_use() {
     assert!(without.is_empty(), "not must_use:\n{}", without.join("\n"));
 }
 
+/// The program puts its options in the place of the names that the library has: `cli::output`. What
+/// `doctor` says is for an operator at the command line.
+#[test]
+fn the_library_names_no_option_of_the_command_line() {
+    let is_option = |word: &str| {
+        let name = word.trim_start_matches(|c: char| "\"(`'".contains(c)).strip_prefix("--");
+        name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+    };
+    // Options of cargo and of the TPM's own tools.
+    let others = ["--features", "--clear-lockout"];
+    let mut named = Vec::new();
+    for (path, text) in sources() {
+        let name = path.to_string_lossy();
+        if ["/src/cli/", "/src/doctor/"].iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        for (at, line) in text.lines().enumerate() {
+            let is_meant =
+                |word: &str| is_option(word) && !others.iter().any(|it| word.contains(it));
+            if !line.trim_start().starts_with("//") && line.split(' ').any(is_meant) {
+                named.push(format!("{name}:{}: {}", at + 1, line.trim()));
+            }
+        }
+    }
+    assert!(named.is_empty(), "options:\n{}", named.join("\n"));
+}
+
 /// The documentation above an item. Between the two there are attributes, of several lines too.
 fn documentation<'a>(lines: &[&'a str], at: usize) -> Vec<&'a str> {
     let above = lines[..at].iter().rev();

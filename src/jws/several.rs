@@ -241,7 +241,7 @@ impl<'a> Jws<'a> {
             [Err(error)] => Err(error.clone()),
             several => Err(Error::Policy(format!(
                 "the token has {} signatures: a MAC stands alone, or one of them must be the key's \
-                 (--require any)",
+                 (`authenticate_any`)",
                 several.len()
             ))),
         }
