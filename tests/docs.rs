@@ -1,24 +1,48 @@
-//! Every public type has an example in its documentation, which `cargo test` compiles and runs, and no
-//! answer of ours is passed over in silence.
+//! Every public type has an example in its documentation that does something when `cargo test` runs it,
+//! and no answer of ours is passed over in silence.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn every_public_type_has_an_example() {
+fn every_public_type_has_an_example_that_does_something() {
     let (mut types, mut without) = (0, Vec::new());
     for (path, text) in sources() {
         let lines: Vec<_> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let Some(name) = public_type(line) else { continue };
             types += 1;
-            if !documentation(&lines, at).iter().any(|line| line.starts_with("```")) {
+            if !examples(&documentation(&lines, at)).iter().any(|example| example.does_something())
+            {
                 without.push(format!("{}:{}: {name}", path.display(), at + 1));
             }
         }
     }
     assert!(types > 100, "{types} types");
-    assert!(without.is_empty(), "no example:\n{}", without.join("\n"));
+    assert!(without.is_empty(), "no example that does something:\n{}", without.join("\n"));
+}
+
+#[test]
+fn what_is_not_run_or_asserts_nothing_is_no_example() {
+    let told = |documentation: &str| {
+        let lines: Vec<_> = documentation.lines().collect();
+        examples(&lines).iter().map(Example::does_something).collect::<Vec<_>>()
+    };
+    assert_eq!(told("A text.\n```\nlet one = 1;\nassert_eq!(one, 1);\n```"), [true]);
+    assert_eq!(told("```\nfn main() {\n    assert!(true);\n}\n```"), [true]);
+    assert_eq!(told("```\nfn one() -> u8 {\n    1\n}\nassert_eq!(one(), 1);\n```"), [true]);
+    assert_eq!(told("```\nfn one() {\n    assert!(true);\n}\n```"), [false]);
+    assert_eq!(told("```\nfn one(\n    it: u8,\n) {\n    assert!(true);\n}\n```"), [false]);
+    assert_eq!(
+        told("```\nimpl One {\n    fn one() {\n        assert!(true);\n    }\n}\n```"),
+        [false]
+    );
+    assert_eq!(told("```\nlet one = 1;\n// assert_eq!(one, 1);\n```"), [false]);
+    for fence in ["no_run", "ignore", "compile_fail,E0599", "should_panic", "text"] {
+        assert_eq!(told(&format!("```{fence}\nassert!(true);\n```")), [false], "{fence}");
+    }
+    assert_eq!(told("```no_run\nopen();\n```\nAnd:\n```\nassert!(true);\n```"), [false, true]);
+    assert!(told("assert!(true);").is_empty());
 }
 
 /// Whoever passes over such an answer takes what it refused.
@@ -79,6 +103,56 @@ fn the_library_names_no_option_of_the_command_line() {
         }
     }
     assert!(named.is_empty(), "options:\n{}", named.join("\n"));
+}
+
+/// A block of code in a documentation: what stands behind its opening fence, and its lines.
+struct Example<'a> {
+    kind: &'a str,
+    code: Vec<&'a str>,
+}
+
+impl Example<'_> {
+    /// Whether it is run, and then asserts something outside of the functions that it defines.
+    fn does_something(&self) -> bool {
+        // The indentation of the function that is being defined.
+        let mut function = None;
+        for line in &self.code {
+            let text = line.trim_start();
+            let indentation = line.len() - text.len();
+            if function.is_some() {
+                function = function.filter(|own| !(text.starts_with('}') && *own == indentation));
+            } else if public_function(line).is_some() || text.starts_with("fn ") {
+                let is_open = !text.starts_with("fn main()") && !text.ends_with('}');
+                function = is_open.then_some(indentation);
+            } else if ["assert!(", "assert_eq!(", "assert_ne!("]
+                .iter()
+                .any(|it| text.starts_with(it))
+            {
+                return self.kind.is_empty();
+            }
+        }
+        false
+    }
+}
+
+fn examples<'a>(documentation: &[&'a str]) -> Vec<Example<'a>> {
+    let (mut examples, mut is_open) = (Vec::new(), false);
+    for line in documentation {
+        match line.strip_prefix("```") {
+            Some(_) if is_open => is_open = false,
+            Some(kind) => {
+                is_open = true;
+                examples.push(Example { kind, code: Vec::new() });
+            }
+            None if is_open => {
+                let example = examples.last_mut().expect("an open example");
+                // A line that is run and not shown.
+                example.code.push(line.strip_prefix("# ").unwrap_or(line));
+            }
+            None => {}
+        }
+    }
+    examples
 }
 
 /// The documentation above an item. Between the two there are attributes, of several lines too.

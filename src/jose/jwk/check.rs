@@ -42,9 +42,11 @@ pub enum Severity {
 /// ```
 /// use hsm_jose::jose::jwk::check;
 ///
-/// for finding in check(b"not a key", std::time::SystemTime::now()) {
-///     println!("{}: {}", finding.member, finding.what);
-/// }
+/// // A public key of RFC 8037 appendix A.2, and what does not belong there.
+/// let key = br#"{"kty":"OKP","crv":"Ed25519","use":"enc",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// let findings = check(key, std::time::SystemTime::now());
+/// assert!(findings.iter().any(|finding| finding.member == "use" && finding.key.is_none()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
