@@ -91,6 +91,8 @@ fn a_key_through_its_life() {
     let jwk: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(jwk, made["jwk"]);
     assert!(text(&again.stderr).contains("there already"));
+    let (_, error) = place.error(&["key", "generate", "sig", "--alg", "ES256"]);
+    assert!(error["message"].as_str().unwrap().contains("--if-absent"), "{error}");
 
     assert_eq!(place.json(&["jwks"])["keys"], Value::Array(vec![jwk.clone()]));
     let set: Value = serde_json::from_slice(&place.run(&["jwks"]).stdout).unwrap();
@@ -103,6 +105,7 @@ fn a_key_through_its_life() {
 
     let (status, error) = place.error(&["key", "destroy", "sig", "--confirm", &confirm]);
     assert_eq!((status, &error["code"]), (2, &"usage".into()));
+    assert!(error["message"].as_str().unwrap().contains("--force"), "{error}");
     let gone = place.json(&["key", "destroy", "sig", "--confirm", &confirm, "--force"]);
     assert_eq!((&gone["in_device"], &gone["was_last"]), (&true.into(), &true.into()));
     assert_eq!(place.json(&["key", "list"])["keys"], Value::Array(vec![]));

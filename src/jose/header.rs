@@ -158,6 +158,7 @@ impl Header {
     }
 
     /// Returns whether a member is present.
+    #[must_use]
     pub fn has(&self, name: &str) -> bool {
         Parameters::has(self, name)
     }

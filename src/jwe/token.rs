@@ -193,6 +193,7 @@ impl JweRecipient {
 
     /// Returns whether a key could be the one: it has the `alg`, for ECDH-ES the curve of `epk`, and for
     /// `dir` the length that `enc` needs.
+    #[must_use]
     pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
         let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
         has_alg && self.alg.fits(kind) && self.recovery.fits(kind)

@@ -1,6 +1,7 @@
 //! A JWS in any serialization, with any number of signatures.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Read;
 
 use zeroize::Zeroizing;
@@ -57,7 +58,6 @@ use crate::secret::Plaintext;
 ///     jws.verify(trusted);
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Jws<'a> {
     payload: Option<Cow<'a, str>>,
     is_compact: bool,
@@ -133,6 +133,7 @@ impl<'a> Jws<'a> {
     /// Returns whether every signature that policy lets through can be verified without the payload
     /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1), and a MAC
     /// is for [`Jws::authenticate_reader`].
+    #[must_use]
     pub fn takes_reader(&self) -> bool {
         self.signatures.iter().flatten().all(|checked| prehash(checked.alg).is_some())
     }
@@ -240,7 +241,7 @@ impl<'a> Jws<'a> {
             [Err(error)] => Err(error.clone()),
             several => Err(Error::Policy(format!(
                 "the token has {} signatures: a MAC stands alone, or one of them must be the key's \
-                 (--require any)",
+                 (`authenticate_any`)",
                 several.len()
             ))),
         }
@@ -277,6 +278,16 @@ impl<'a> Jws<'a> {
             let input = stream::whole(&checked.text, payload);
             keys.signer_of(SigningInput::Message(&input), checked.claimed(), issuers)
         })
+    }
+}
+
+/// Nobody has verified the payload: how long it is, and no more.
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws")
+            .field("payload_len", &self.payload.as_ref().map(|payload| payload.len()))
+            .field("signatures", &self.signatures)
+            .finish_non_exhaustive()
     }
 }
 

@@ -135,7 +135,7 @@ pub fn generate(
     // Without the lock first, so that a name that is taken costs no probe of the device.
     let present = |key: &KeyEntry| match request.if_absent {
         true => present_as_asked(key, keystore.name(), request),
-        false => Err(taken(key, "; --if-absent takes it as it is")),
+        false => Err(taken(key, "; `if_absent` takes it as it is")),
     };
     let keyring = file.read()?;
     if let Some(key) = keyring.key(&request.key.name).filter(|key| !is_interrupted(key)) {

@@ -175,11 +175,13 @@ pub struct OpenRules {
 
 impl Nesting {
     /// Returns whether tokens carry a signature.
+    #[must_use]
     pub const fn is_signed(self) -> bool {
         matches!(self, Self::Jws | Self::JweOfJws)
     }
 
     /// Returns whether tokens are encrypted.
+    #[must_use]
     pub const fn is_encrypted(self) -> bool {
         matches!(self, Self::Jwe | Self::JweOfJws)
     }

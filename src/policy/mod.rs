@@ -138,6 +138,7 @@ impl<T: Copy + PartialEq> AllowList<T> {
     }
 
     /// Returns whether `value` is allowed.
+    #[must_use]
     pub fn contains(&self, value: T) -> bool {
         self.0.contains(&value)
     }

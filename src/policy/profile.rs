@@ -220,6 +220,7 @@ impl Policy {
     }
 
     /// Returns whether the policy lets an algorithm of ours work outside a context.
+    #[must_use]
     pub fn allows(&self, alg: KeyAlgorithm) -> bool {
         match alg {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),

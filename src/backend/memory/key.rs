@@ -141,7 +141,7 @@ impl MemoryKey {
                 let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
                 let oaep = rsa::oaep(*hash);
                 let cek = key.decrypt(oaep, encrypted_key, &mut buffer, None).ok()?;
-                HostCek::new(enc, Zeroizing::new(cek.to_vec()))
+                HostCek::new(enc, cek.to_vec().into())
             }
             (Private::Agree(key), CekRequest::EcdhEs { epk, other_info, wrapped }) => {
                 let epk = UnparsedPublicKey::new(key.algorithm(), epk.as_bytes());
