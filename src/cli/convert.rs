@@ -15,7 +15,8 @@ use crate::jose::serialization::{Jwe, JwsParts, Kind, MAX_TOKEN_LEN, Serializati
 #[derive(Debug, clap::Args)]
 #[command(
     long_about = "Write a JWE or JWS in another serialization. Nothing is decrypted or verified, and nothing is lost: \
-                  what the serialization has no place for is an error.\n\nA token with several \
+                  what the serialization has no place for is an error. Members that no RFC defines beside the headers \
+                  are ignored, as by every recipient, and left out; an unprotected header is written anew.\n\nA token with several \
                   recipients or signatures becomes one flattened token for each, a line each. Several files with \
                   one content become one general token.",
     after_help = "Example:\n  hsm-jose convert --format flattened message.jwe > message.json"
