@@ -95,8 +95,8 @@ pub trait OuterKeys {
 /// whoever shall open it, and `audience` the name they registered.
 ///
 /// # Errors
-/// [`Error::Claim`] for claims that contradict the context, [`Error::Policy`] if no key of the
-/// recipient fits, or a device fault.
+/// [`Error::Config`] for a context that lacks what its tokens need, [`Error::Claim`] for claims that
+/// contradict the context, [`Error::Policy`] if no key of the recipient fits, or a device fault.
 pub fn seal(
     context: &Context,
     policy: &Policy,
@@ -106,6 +106,7 @@ pub fn seal(
     audience: Option<&str>,
     now: u64,
 ) -> Result<String> {
+    context.check_complete()?;
     let rules = context.sealing()?;
     let content = claims.stamped(context, rules, audience, now)?;
     let typ = Some(context.sent_typ());
@@ -137,7 +138,8 @@ pub fn seal(
 ///
 /// # Errors
 /// Whatever refused it first: [`Error::Malformed`], [`Error::Policy`], [`Error::KeyNotFound`],
-/// [`Error::DecryptionFailed`], [`Error::SignatureInvalid`], [`Error::Claim`], or a device fault.
+/// [`Error::DecryptionFailed`], [`Error::SignatureInvalid`], [`Error::Claim`], or a device fault;
+/// before all of them [`Error::Config`] for a context that lacks what its tokens need.
 pub fn open(
     context: &Context,
     token: &[u8],
@@ -145,6 +147,7 @@ pub fn open(
     trusted: &TrustedKeys,
     now: u64,
 ) -> Result<Opened> {
+    context.check_complete()?;
     let rules = context.opening()?;
     if context.nesting == Nesting::Jws {
         let payload = verify(context, rules, token, trusted)?;

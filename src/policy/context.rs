@@ -101,7 +101,7 @@ pub struct Context {
 /// ```
 #[derive(Clone, Debug)]
 pub struct SealRules {
-    /// `iss`; only [`Nesting::Jwe`] may have none.
+    /// `iss`; only [`Nesting::Jwe`] may have none ([`Context::check_complete`]).
     pub issuer: Option<String>,
     /// Where `aud` comes from; only [`Nesting::Jwe`] may have none.
     pub audience: Option<Audience>,
@@ -157,7 +157,8 @@ pub enum Audience {
 /// ```
 #[derive(Clone, Debug)]
 pub struct OpenRules {
-    /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none.
+    /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none
+    /// ([`Context::check_complete`]).
     pub audience: Option<String>,
     /// The issuers that are taken; empty: whoever `trust` vouches for.
     pub issuers: Vec<String>,

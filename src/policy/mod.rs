@@ -5,6 +5,7 @@ mod budget;
 mod context;
 mod critical;
 mod profile;
+mod taken;
 mod unprotected;
 mod words;
 
