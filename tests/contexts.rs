@@ -4,7 +4,8 @@ use hsm_jose::Error;
 use hsm_jose::backend::HardwareKey;
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
-use hsm_jose::engine::Engine;
+use hsm_jose::config::Config;
+use hsm_jose::engine::{Engine, load};
 use hsm_jose::jose::alg::{
     ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
@@ -189,4 +190,101 @@ fn a_nested_token_is_verified_by_a_signed_context_that_is_whole_and_no_other() {
     let foreign = parties.signed(r#"{"iss":"https://issuer.example","aud":"x","exp":2000000000}"#);
     let signed = context(Nesting::Jws, &strict);
     assert!(refusal(parties.open(&signed, &foreign)).starts_with("claim: claim aud"));
+}
+
+/// What profile `strict` has not, in each place where a context names something.
+const WIDER: [Without; 6] = [
+    ("seal.encrypt: RSA-OAEP ", |context| {
+        let algs = [KeyManagement::EcdhEs, KeyManagement::RsaOaep];
+        context.seal.as_mut().unwrap().algs = Some(AllowList::new(algs).unwrap());
+    }),
+    ("seal.content: A128CBC-HS256 ", |context| {
+        let encs = [ContentEncryption::A128CbcHs256];
+        context.seal.as_mut().unwrap().encs = Some(AllowList::new(encs).unwrap());
+    }),
+    ("open.encrypt: ", |context| {
+        let algs = Policy::of(Profile::All).jwe.algs;
+        context.open.as_mut().unwrap().jwe.as_mut().unwrap().algs = algs;
+    }),
+    ("open.content: ", |context| {
+        let encs = Policy::of(Profile::All).jwe.encs;
+        context.open.as_mut().unwrap().jwe.as_mut().unwrap().encs = encs;
+    }),
+    ("open.sign: ", |context| {
+        let algs = Policy::of(Profile::All).jws.algs;
+        context.open.as_mut().unwrap().jws.as_mut().unwrap().algs = algs;
+    }),
+    ("open.jws: header parameter jku", |context| {
+        let limits = Policy::of(Profile::All).jws.limits;
+        context.open.as_mut().unwrap().jws.as_mut().unwrap().limits = limits;
+    }),
+];
+
+#[test]
+fn a_context_that_is_wider_than_the_policy_is_refused() {
+    let (strict, all, parties) =
+        (Policy::of(Profile::Strict), Policy::of(Profile::All), Parties::new());
+    for (member, widen) in WIDER {
+        let mut context = context(Nesting::JweOfJws, &strict);
+        widen(&mut context);
+        let expected = format!("config: context id_token: {member}");
+        for refusal in
+            [refusal(engine(&strict, &context)), refusal(parties.seal(&strict, &context))]
+        {
+            assert!(refusal.starts_with(&expected), "{member}: {refusal}");
+        }
+        engine(&all, &context).unwrap();
+        parties.seal(&all, &context).unwrap();
+    }
+}
+
+#[test]
+fn a_context_signs_with_no_algorithm_that_the_policy_refuses() {
+    let strict = Policy::of(Profile::Strict);
+    let rs256 = SignatureAlgorithm::Rs256;
+    let key = key(KeyAlgorithm::Sign(rs256), KeyShape::Rsa { bits: 3072 });
+    let claims = Claims::parse("{}").unwrap();
+    let seal = |policy: &Policy| {
+        let signer: (&dyn HardwareKey, _, _) = (&*key, "key", rs256);
+        let context = context(Nesting::Jws, &strict);
+        jwt::seal(&context, policy, &claims, Some(signer), &[], Some(US), NOW)
+    };
+    assert!(refusal(seal(&strict)).starts_with("policy: refused by policy: alg \"RS256\""));
+    seal(&Policy::of(Profile::All)).unwrap();
+}
+
+fn configured(policy: &str, context: &str) -> Result<Vec<Context>, Error> {
+    let text = format!(
+        "schema = 1\nenvironment = \"test\"\n[policy]\nprofile = \"strict\"\n{policy}\n\
+         [context.vp]\nnesting = \"jwe\"\n{context}\n"
+    );
+    load::contexts(&Config::parse("hsm-jose.toml".as_ref(), &text)?)
+}
+
+#[test]
+fn the_lists_of_a_configuration_hold_in_its_contexts() {
+    let seal = "[context.vp.seal]\nencrypt = [\"RSA-OAEP-256\"]\ncontent = [\"A256GCM\"]";
+    let open = "[context.vp.open]\ndecrypt = [\"our-enc\"]";
+    configured("", seal).unwrap();
+    let narrow = "jwe_alg = [\"ECDH-ES\"]\njwe_enc = [\"A256GCM\"]\n\
+                  crit = [\"http://openbanking.org.uk/iat\"]";
+    let refused = refusal(configured(narrow, seal));
+    assert!(refused.starts_with("config: context vp: seal.encrypt: RSA-OAEP-256 "), "{refused}");
+    let named = format!("{open}\ncontent = [\"A128GCM\"]");
+    let refused = refusal(configured(narrow, &named));
+    assert!(refused.starts_with("config: context vp: open.content: A128GCM "), "{refused}");
+
+    // What is left out is what policy leaves; extensions are for what is outside of contexts.
+    let contexts = configured(narrow, open).unwrap();
+    let rules = contexts[0].open.as_ref().and_then(|open| open.jwe.as_ref()).unwrap();
+    assert_eq!(
+        (rules.algs.to_string(), rules.encs.to_string()),
+        ("ECDH-ES".into(), "A256GCM".into())
+    );
+    assert!(rules.limits.critical.names().next().is_none());
+    // Algorithms of symmetric keys are named by a context, or not taken.
+    let symmetric = "jwe_alg = [\"A256KW\"]\nsymmetric = [\"A256KW\"]";
+    let refused = refusal(configured(symmetric, open));
+    assert!(refused.contains("context vp: open.encrypt is missing"), "{refused}");
+    configured(symmetric, &format!("{open}\nencrypt = [\"A256KW\"]")).unwrap();
 }

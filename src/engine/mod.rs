@@ -81,15 +81,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Config`]: two contexts of one name, or that would accept each other's tokens
-    /// (RFC 8725 section 3.12), or one that cannot tell its issuers apart (section 3.8) or lacks what
-    /// its tokens need ([`Context::check_complete`]).
+    /// (RFC 8725 section 3.12), or one that cannot tell its issuers apart (section 3.8), lacks what its
+    /// tokens need or is wider than the policy ([`Context::check`]).
     pub fn new(
         policy: Policy,
         contexts: Vec<Context>,
         keyring: &Keyring,
         keystores: Keystores,
     ) -> Result<Self> {
-        contexts.iter().try_for_each(Context::check_complete)?;
+        contexts.iter().try_for_each(|context| context.check(&policy))?;
         refuse_confusable(&contexts)?;
         contexts.iter().try_for_each(Context::check_issuers)?;
         let mut served = BTreeMap::new();

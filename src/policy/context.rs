@@ -107,9 +107,11 @@ pub struct SealRules {
     pub audience: Option<Audience>,
     /// The name of the signing key; `None` for [`Nesting::Jwe`].
     pub sign: Option<String>,
-    /// JWE algorithms in order of preference; `None` for [`Nesting::Jws`].
+    /// JWE algorithms in order of preference (`encrypt` of a configuration); `None` for
+    /// [`Nesting::Jws`].
     pub algs: Option<AllowList<KeyManagement>>,
-    /// Content encryptions in order of preference; `None` for [`Nesting::Jws`].
+    /// Content encryptions in order of preference (`content` of a configuration); `None` for
+    /// [`Nesting::Jws`].
     pub encs: Option<AllowList<ContentEncryption>>,
     /// `exp` minus `iat`, in seconds; only [`Nesting::Jwe`] may have none, and stamps neither then.
     pub lifetime: Option<u64>,

@@ -46,9 +46,9 @@ pub enum Profile {
 pub struct Policy {
     /// The profile it starts from.
     pub profile: Profile,
-    /// What a JWE may be, outside a context.
+    /// What a JWE may be. A context narrows it ([`Context::check`](super::Context::check)).
     pub jwe: JweRules,
-    /// What a JWS may be, outside a context.
+    /// What a JWS may be. A context narrows it.
     pub jws: JwsRules,
     /// The smallest RSA key that is made here, in bits.
     pub rsa_made_bits: u32,
@@ -187,7 +187,7 @@ impl Policy {
         Ok(self)
     }
 
-    /// Narrows what the commands outside a context take.
+    /// Narrows what is made and taken.
     ///
     /// # Errors
     /// [`Error::Config`]: an empty list, or a value that the profile does not allow.
@@ -218,7 +218,7 @@ impl Policy {
         unwrap.chain(self.jws.algs.iter().map(KeyAlgorithm::Sign)).filter(|alg| alg.is_symmetric())
     }
 
-    /// Returns whether the policy lets an algorithm of ours work outside a context.
+    /// Returns whether the policy lets an algorithm work: a context names no other.
     pub fn allows(&self, alg: KeyAlgorithm) -> bool {
         match alg {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
