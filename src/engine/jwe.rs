@@ -125,8 +125,9 @@ impl Engine {
     /// Makes a key for one answer in the memory of a device; see [`EphemeralKey`].
     ///
     /// # Errors
-    /// [`Error::Policy`] for an `alg` that policy does not allow; else as
-    /// [`Keystores::open`](crate::keystores::Keystores::open) and [`EphemeralKey::generate`].
+    /// [`Error::Policy`] for an `alg` that policy does not allow, or an RSA key that is shorter than
+    /// [`Policy::rsa_made_bits`]; else as [`Keystores::open`](crate::keystores::Keystores::open) and
+    /// [`EphemeralKey::generate`].
     pub fn ephemeral_key(
         &self,
         keystore: &str,
@@ -135,6 +136,9 @@ impl Engine {
     ) -> Result<EphemeralKey> {
         if !self.policy.allows(KeyAlgorithm::Unwrap(alg)) {
             return Err(refused_name("alg", alg.name(), &self.policy.jwe.algs));
+        }
+        if alg.fits(shape.kind()) {
+            self.policy.check_made(shape)?;
         }
         EphemeralKey::generate(&*self.keystores().open(keystore)?, alg, shape)
     }

@@ -66,16 +66,23 @@ impl EphemeralKey {
     /// Makes a key for `alg` in the memory of a device.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a shared-key algorithm, or a shape that does not fit; else as
+    /// [`Error::Usage`], before the device is asked, for an algorithm of symmetric keys, a shape that
+    /// does not fit, or a length that no RSA key is made with; else as
     /// [`Keystore::generate_ephemeral`].
     pub fn generate(keystore: &dyn Keystore, alg: KeyManagement, shape: KeyShape) -> Result<Self> {
+        if alg.is_symmetric() {
+            return Err(Error::Usage(format!("{alg} has no public half to send")));
+        }
         if !alg.fits(shape.kind()) {
             return Err(Error::Usage(format!("{alg} does not work with a key of {shape}")));
+        }
+        if let Some(what) = shape.wrong_length() {
+            return Err(Error::Usage(what));
         }
         let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
         let key = keystore.generate_ephemeral(&spec)?;
         let Some(public) = key.info().public.clone() else {
-            return Err(Error::Usage(format!("{alg} has no public half to send")));
+            return Err(Error::Usage("the device does not tell the public half".into()));
         };
         let jwk = PublicJwk {
             kid: Some(public.thumbprint()),

@@ -7,6 +7,7 @@ use super::{
     AllowList, CriticalExtensions, FailureBudget, JweRules, JwsRules, JwsUnprotectedHeader,
     UnprotectedHeaders,
 };
+use crate::backend::KeyShape;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
@@ -223,6 +224,20 @@ impl Policy {
         match alg {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
             KeyAlgorithm::Sign(alg) => self.jws.algs.contains(alg),
+        }
+    }
+
+    /// Checks the length of a key that is to be made here.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] naming what is needed.
+    pub fn check_made(&self, shape: KeyShape) -> Result<()> {
+        match shape {
+            KeyShape::Rsa { bits } if bits < self.rsa_made_bits => Err(Error::Policy(format!(
+                "an RSA key of {bits} bits, this profile makes them from {} bits",
+                self.rsa_made_bits
+            ))),
+            _ => Ok(()),
         }
     }
 
