@@ -10,9 +10,10 @@ use hsm_jose::backend::{
     BackendError, DeviceInfo, HardwareKey, KeyInfo, KeyShape, KeySpec, Keystore, Locator, Support,
 };
 use hsm_jose::engine::{EncryptOptions, Engine};
-use hsm_jose::jose::alg::{Curve, KeyAlgorithm, KeyManagement};
+use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
 use hsm_jose::jose::jwk::{PrivateJwk, PublicJwk};
-use hsm_jose::jwe::{EphemeralKey, Recipient};
+use hsm_jose::jose::serialization::Serialization;
+use hsm_jose::jwe::{EphemeralKey, JweBuilder, JweToken, NotOpened, Recipient};
 use hsm_jose::jwt::Opened;
 use hsm_jose::keyring::Keyring;
 use hsm_jose::keystores::Keystores;
@@ -126,6 +127,11 @@ fn encrypted_claims(engine: &Engine, jwk: &PublicJwk) -> String {
     engine.encrypt(&recipients, &EncryptOptions::default(), claims).unwrap()
 }
 
+fn with_another_tag(mut token: String) -> String {
+    token.truncate(token.len() - 4);
+    token + "AAAA"
+}
+
 fn code<E: Into<Error>>(outcome: Result<impl Sized, E>) -> &'static str {
     outcome.map_or_else(|error| error.into().code(), |_| "done")
 }
@@ -144,11 +150,84 @@ fn an_ephemeral_key_opens_the_one_answer_to_its_request() {
     assert_eq!(opened.claims().members()["vp_token"], "presentation");
 
     let key = make();
-    let mut bad = encrypted_claims(&engine, key.jwk());
-    bad.truncate(bad.len() - 4);
-    bad.push_str("AAAA");
+    let bad = with_another_tag(encrypted_claims(&engine, key.jwk()));
     assert_eq!(code(engine.open_once("vp", bad.as_bytes(), key)), "decryption_failed");
     assert!(keystore.list().unwrap().is_empty());
+}
+
+/// The key of something that was refused before its device was asked.
+fn kept<T>(outcome: Result<T, NotOpened>, expected: &str) -> EphemeralKey {
+    let (error, key) = outcome.err().expect("it is refused").into_parts();
+    assert_eq!(error.code(), expected, "{error}");
+    key.unwrap_or_else(|| panic!("the key is gone: {error}"))
+}
+
+/// Whoever can post to the address for the answer can post anything.
+#[test]
+fn junk_does_not_cost_an_ephemeral_key() {
+    let engine = engine(Policy::of(Profile::Strict), Counting::new());
+    let mut key = engine.ephemeral_key("one", ECDH, P256).unwrap();
+    let other = engine.ephemeral_key("one", ECDH, P256).unwrap();
+    let of_another_alg = {
+        let alg = KeyManagement::EcdhEsA256Kw;
+        let jwk = PublicJwk { alg: None, ..key.jwk().clone() };
+        let recipient = Recipient::new(jwk).unwrap();
+        let jwe = JweBuilder::new(ContentEncryption::A256Gcm).to(&recipient, alg);
+        jwe.encrypt(Serialization::Compact, b"{}").unwrap()
+    };
+    let good = encrypted_claims(&engine, key.jwk());
+    let to_other = encrypted_claims(&engine, other.jwk());
+    let options = EncryptOptions { typ: Some("vp+jwt"), ..Default::default() };
+    let typed = engine.encrypt(&[Recipient::new(key.jwk().clone()).unwrap()], &options, b"{}");
+    let json = EncryptOptions { serialization: Serialization::Flattened, ..Default::default() };
+    let json = engine.encrypt(&[Recipient::new(key.jwk().clone()).unwrap()], &json, b"{}");
+    for (context, token, expected) in [
+        ("nope", &*good, "usage"),
+        ("signed", &good, "usage"),
+        ("vp", "", "malformed"),
+        ("vp", "vp_token=x", "malformed"),
+        ("vp", "eyJhbGciOiJub25lIn0.e30.", "malformed"),
+        ("vp", &json.unwrap(), "malformed"),
+        ("vp", &good[..good.len() - 4], "malformed"),
+        ("vp", &good.replacen("eyJ", "eyI", 1), "malformed"),
+        ("vp", &typed.unwrap(), "policy"),
+        ("vp", &to_other, "key_not_found"),
+        ("vp", &of_another_alg, "key_not_found"),
+    ] {
+        key = kept(engine.open_once(context, token.as_bytes(), key), expected);
+    }
+    assert!(engine.open_once("vp", good.as_bytes(), key).is_ok());
+}
+
+#[test]
+fn an_ephemeral_key_is_gone_once_its_device_has_been_asked() {
+    let engine = engine(Policy::of(Profile::Strict), Counting::new());
+    let make = || engine.ephemeral_key("one", ECDH, P256).unwrap();
+    let gone = |outcome: Result<Opened, NotOpened>| {
+        let (error, key) = outcome.expect_err("it is refused").into_parts();
+        assert!(key.is_none(), "{error}");
+        error.code()
+    };
+    let key = make();
+    let bad = with_another_tag(encrypted_claims(&engine, key.jwk()));
+    assert_eq!(gone(engine.open_once("vp", bad.as_bytes(), key)), "decryption_failed");
+    let key = make();
+    let recipients = [Recipient::new(key.jwk().clone()).unwrap()];
+    let no_claims = engine.encrypt(&recipients, &EncryptOptions::default(), b"[]").unwrap();
+    assert_eq!(gone(engine.open_once("vp", no_claims.as_bytes(), key)), "malformed");
+
+    // Without an engine, too.
+    let (key, other) = (make(), make());
+    let rules = Policy::of(Profile::Strict).jwe;
+    let token = encrypted_claims(&engine, key.jwk());
+    let parse = |token| JweToken::parse(token, &rules).unwrap();
+    let other = kept(other.decrypt(parse(token.as_bytes())), "key_not_found");
+    assert!(key.decrypt(parse(token.as_bytes())).is_ok());
+    drop(other);
+    let key = make();
+    let bad = with_another_tag(encrypted_claims(&engine, key.jwk()));
+    let (error, key) = key.decrypt(parse(bad.as_bytes())).unwrap_err().into_parts();
+    assert!(key.is_none() && matches!(error, Error::DecryptionFailed));
 }
 
 #[test]
