@@ -181,6 +181,8 @@ fn failed_decryptions_of_a_peer_are_bounded_and_lock_out_nobody_else() {
         code(engine.decrypt_from("mallory", good.as_bytes(), None)),
         "decryption_budget_spent"
     );
+    // It is parsed all the same: what is no token is told as that, and not counted.
+    assert_eq!(code(engine.decrypt_from("mallory", b"e30....", None)), "malformed");
     let to_other = encrypted(&engine, &other, other.kid.as_deref());
     assert_eq!(code(engine.decrypt_from("mallory", to_other.as_bytes(), None)), "done");
     assert_eq!(code(engine.decrypt_from("alice", good.as_bytes(), None)), "done");

@@ -27,7 +27,7 @@ mod tests;
 pub struct FailureCounts {
     /// Decryptions that failed, of tokens whose peer was named.
     pub failed: u64,
-    /// Tokens that were refused, unread, because the budget of their peer was spent.
+    /// Tokens that could have been tried, and were refused because the budget of their peer was spent.
     pub refused: u64,
 }
 
