@@ -115,10 +115,13 @@ impl Decrypted {
 /// says which came close.
 ///
 /// # Errors
-/// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
+/// [`Error::Usage`] for no attempt, and for more than [`MAX_CANDIDATES`]; [`Error::Policy`] for `dir` with an `enc`
 /// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a
 /// device fault as [`Error::Backend`] where no key opened it.
 pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
+    if attempts.is_empty() {
+        return Err(Error::Usage("no key was given to decrypt the token with".into()));
+    }
     let count = token.recipients().len();
     if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {
         return Err(Error::Usage(format!(
