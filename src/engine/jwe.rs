@@ -212,7 +212,8 @@ impl Engine {
 
     /// Decrypts a JWE in any serialization with the key that its `kid` names, or, if it names
     /// none, with the key called `key`; without either, with the keys that fit, four at most. Of
-    /// several recipients, with the keys of those that are ours.
+    /// several recipients, with the keys of those that are ours. A key is used for the algorithms that
+    /// the keyring has for it, and for no other that its device would do.
     ///
     /// # Errors
     /// [`Error::Malformed`] or [`Error::Policy`] before any device is asked; [`Error::KeyNotFound`];

@@ -48,7 +48,8 @@ use crate::secret::Plaintext;
 pub struct Attempt<'k> {
     /// The recipient's place in [`JweToken::recipients`].
     pub recipient: usize,
-    /// The key.
+    /// The key. That it is for the recipient's `alg` is the caller's to see to: a device may do more
+    /// with it (see [`HardwareKey`]).
     pub key: &'k dyn HardwareKey,
 }
 
@@ -112,7 +113,8 @@ impl Decrypted {
 
 /// Decrypts with the keys that could be the one: one if the token names it, else the candidates of
 /// its recipients, every one of which is tried each time, so that neither the answer nor the time
-/// says which came close.
+/// says which came close. The rules of the token say what `alg` it may have, not which key is for it:
+/// an engine compares the keyring, whoever calls this his own list.
 ///
 /// # Errors
 /// [`Error::Usage`] for no attempt, and for more than [`MAX_CANDIDATES`]; [`Error::Policy`] for `dir` with an `enc`
