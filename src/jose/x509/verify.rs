@@ -146,8 +146,9 @@ impl Anchors {
 
     /// Verifies that one of the anchors vouches for the first certificate of a chain: signatures,
     /// dates, constraints of names, path lengths and usages on the way. The chain is in the order of
-    /// RFC 7515 section 4.1.6; it may end with the anchor. Intermediates without key usage
-    /// `keyCertSign` and critical extensions that are not known are refused.
+    /// RFC 7515 section 4.1.6; it may end with the anchor. Intermediates whose key usage is not
+    /// `keyCertSign` (RFC 5280 section 6.1.4 n: one without the extension may do anything) and critical
+    /// extensions that are not known are refused.
     ///
     /// # Errors
     /// Why it is not believed.
