@@ -261,30 +261,37 @@ fn configured(policy: &str, context: &str) -> Result<Vec<Context>, Error> {
     load::contexts(&Config::parse("hsm-jose.toml".as_ref(), &text)?)
 }
 
+/// The lists of `[policy]` are for the commands outside of contexts.
 #[test]
-fn the_lists_of_a_configuration_hold_in_its_contexts() {
-    let seal = "[context.vp.seal]\nencrypt = [\"RSA-OAEP-256\"]\ncontent = [\"A256GCM\"]";
+fn a_context_of_a_configuration_is_bounded_by_the_profile() {
+    let seal = "[context.vp.seal]\nencrypt = [\"RSA-OAEP-256\"]\ncontent = [\"A128GCM\"]";
     let open = "[context.vp.open]\ndecrypt = [\"our-enc\"]";
-    configured("", seal).unwrap();
-    let narrow = "jwe_alg = [\"ECDH-ES\"]\njwe_enc = [\"A256GCM\"]\n\
+    let narrow = "jwe_alg = [\"ECDH-ES\"]\njwe_enc = [\"A256GCM\"]\nsymmetric = [\"A256KW\"]\n\
                   crit = [\"http://openbanking.org.uk/iat\"]";
-    let refused = refusal(configured(narrow, seal));
-    assert!(refused.starts_with("config: context vp: seal.encrypt: RSA-OAEP-256 "), "{refused}");
-    let named = format!("{open}\ncontent = [\"A128GCM\"]");
-    let refused = refusal(configured(narrow, &named));
-    assert!(refused.starts_with("config: context vp: open.content: A128GCM "), "{refused}");
-
-    // What is left out is what policy leaves; extensions are for what is outside of contexts.
-    let contexts = configured(narrow, open).unwrap();
-    let rules = contexts[0].open.as_ref().and_then(|open| open.jwe.as_ref()).unwrap();
-    assert_eq!(
-        (rules.algs.to_string(), rules.encs.to_string()),
-        ("ECDH-ES".into(), "A256GCM".into())
-    );
-    assert!(rules.limits.critical.names().next().is_none());
-    // Algorithms of symmetric keys are named by a context, or not taken.
-    let symmetric = "jwe_alg = [\"A256KW\"]\nsymmetric = [\"A256KW\"]";
-    let refused = refusal(configured(symmetric, open));
-    assert!(refused.contains("context vp: open.encrypt is missing"), "{refused}");
-    configured(symmetric, &format!("{open}\nencrypt = [\"A256KW\"]")).unwrap();
+    for policy in ["", narrow] {
+        configured(policy, seal).unwrap();
+        let refused = refusal(configured(policy, &seal.replace("RSA-OAEP-256", "RSA-OAEP")));
+        assert!(refused.starts_with("config: context vp: seal.encrypt: RSA-OAEP "), "{refused}");
+        let refused = refusal(configured(policy, &seal.replace("A128GCM", "A128CBC-HS256")));
+        assert!(
+            refused.starts_with("config: context vp: seal.content: A128CBC-HS256 "),
+            "{refused}"
+        );
+        // What is left out is the profile's; extensions are for what is outside of contexts.
+        let contexts = configured(policy, open).unwrap();
+        let rules = contexts[0].open.as_ref().and_then(|open| open.jwe.as_ref()).unwrap();
+        let strict = Policy::of(Profile::Strict).jwe;
+        assert_eq!(rules.algs.to_string(), strict.algs.to_string());
+        assert_eq!(rules.encs.to_string(), strict.encs.to_string());
+        assert!(rules.limits.critical.names().next().is_none());
+    }
+    // Algorithms of symmetric keys are named by the policy and by the context, or not taken.
+    let named = format!("{open}\nencrypt = [\"A256KW\"]");
+    let contexts = configured(narrow, &named).unwrap();
+    assert!(refusal(configured("", &named)).contains("open.encrypt: A256KW"));
+    let text =
+        format!("schema = 1\nenvironment = \"test\"\n[policy]\nprofile = \"strict\"\n{narrow}\n");
+    let policy = load::policy(&Config::parse("hsm-jose.toml".as_ref(), &text).unwrap()).unwrap();
+    contexts[0].check(&policy).unwrap();
+    assert!(contexts[0].check(&Policy::of(Profile::Strict)).is_err());
 }

@@ -143,11 +143,10 @@ impl Findings<'_> {
 
     /// What only shows when everything is put together, as the engine does.
     fn policy(&mut self) {
-        let policy = load::policy(self.config).or_else(|error| {
+        if let Err(error) = load::policy(self.config) {
             self.add("policy", error.to_string());
-            load::widest(self.config)
-        });
-        let Ok(policy) = policy else { return };
+        }
+        let Ok(policy) = load::widest(self.config) else { return };
         let mut contexts = Vec::new();
         for (name, settings) in &self.config.contexts {
             let at = format!("context.{name}");

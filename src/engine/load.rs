@@ -74,8 +74,7 @@ impl Engine {
     }
 }
 
-/// Returns the policy. A context narrows it and never widens it; `crit` and `unencoded` are for what is
-/// outside of contexts only.
+/// Returns the policy for what is outside a context.
 ///
 /// # Errors
 /// [`Error::Config`]: a list that is empty, or wider than the profile.
@@ -98,7 +97,7 @@ pub fn policy(config: &Config) -> Result<Policy> {
     Ok(policy.extended(critical, narrowing.unencoded))
 }
 
-/// Returns the profile with the symmetric algorithms of the configuration, before its lists narrow it.
+/// Returns what contexts may name: the profile and the symmetric algorithms of the configuration.
 ///
 /// # Errors
 /// [`Error::Config`]: an algorithm that is not symmetric.
@@ -109,9 +108,9 @@ pub(crate) fn widest(config: &Config) -> Result<Policy> {
 /// Returns the contexts, with their trust files read.
 ///
 /// # Errors
-/// [`Error::Config`] naming the context; as [`Context::check`] under the policy of the configuration.
+/// [`Error::Config`] naming the context; as [`Context::check`] under the profile.
 pub fn contexts(config: &Config) -> Result<Vec<Context>> {
-    let policy = policy(config)?;
+    let policy = widest(config)?;
     let contexts = config.contexts.iter().map(|(name, settings)| {
         let context = context(&policy, name, settings)
             .map_err(|error| Error::Config(format!("context {name}: {error}")))?;
@@ -197,8 +196,8 @@ fn unknown_recipient(who: &str) -> Error {
     Error::Usage(format!("{who:?} is neither a file nor a [recipient.NAME] of the configuration"))
 }
 
-/// Returns one context, with its trust file read: what it leaves out is as policy has it, what it names
-/// is for [`Context::check`] to compare with policy.
+/// Returns one context, with its trust file read: what it leaves out is as the profile of `policy` has it,
+/// what it names is for [`Context::check`] to compare with policy.
 pub(crate) fn context(policy: &Policy, name: &str, settings: &ContextConfig) -> Result<Context> {
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
@@ -238,21 +237,6 @@ fn refuse_symmetric<T: std::fmt::Display>(alg: Option<T>, what: &str, why: &str)
     }
 }
 
-/// The algorithms of a context that names none: what policy leaves of the profile. Algorithms of
-/// symmetric keys, which no profile for production has, a context takes only where it names them itself.
-fn left_out<T: Copy + PartialEq>(
-    what: &str,
-    allowed: &AllowList<T>,
-    profile: &AllowList<T>,
-) -> Result<AllowList<T>> {
-    let left = allowed.iter().filter(|alg| profile.contains(*alg));
-    AllowList::new(left).map_err(|_| {
-        Error::Config(format!(
-            "{what} is missing: policy leaves algorithms of symmetric keys only, which a context names"
-        ))
-    })
-}
-
 fn sealing(nesting: Nesting, settings: &SealConfig) -> Result<SealRules> {
     let shared = settings.encrypt.iter().find(|alg| alg.is_symmetric());
     refuse_symmetric(shared, "seal.encrypt", "a recipient is registered with public keys")?;
@@ -279,34 +263,29 @@ fn opening(
     policy: &Policy,
     max_token_len: usize,
 ) -> Result<OpenRules> {
-    let profile = Policy::of(policy.profile);
+    // A context takes algorithms of symmetric keys only where it names them itself.
+    let Policy { jwe, jws, .. } = Policy::of(policy.profile);
     let jwe = || -> Result<JweRules> {
-        let mut rules = policy.jwe.clone();
-        rules.algs = match &settings.encrypt {
-            Some(algs) => AllowList::new(algs.iter().copied())?,
-            None => left_out("open.encrypt", &rules.algs, &profile.jwe.algs)?,
-        };
+        let mut rules = jwe;
+        if let Some(algs) = &settings.encrypt {
+            rules.algs = AllowList::new(algs.iter().copied())?;
+        }
         if let Some(encs) = &settings.content {
             rules.encs = AllowList::new(encs.iter().copied())?;
         }
         rules.limits.max_token_len = max_token_len;
-        rules.limits.critical = CriticalExtensions::default();
         Ok(rules)
     };
     let jws = || -> Result<JwsRules> {
-        let mut rules = policy.jws.clone();
-        rules.algs = match &settings.sign {
-            Some(algs) => {
-                let macs = algs.iter().copied().find(|alg| alg.is_symmetric());
-                refuse_symmetric(macs, "open.sign", "a trust file has public keys only")?;
-                AllowList::new(algs.iter().copied())?
-            }
-            None => left_out("open.sign", &rules.algs, &profile.jws.algs)?,
-        };
+        let mut rules = jws;
+        if let Some(algs) = &settings.sign {
+            let macs = algs.iter().copied().find(|alg| alg.is_symmetric());
+            refuse_symmetric(macs, "open.sign", "a trust file has public keys only")?;
+            rules.algs = AllowList::new(algs.iter().copied())?;
+        }
         // RFC 7797 section 7: not in a JWT.
         rules.unencoded = false;
         rules.limits.max_token_len = max_token_len;
-        rules.limits.critical = CriticalExtensions::default();
         Ok(rules)
     };
     let trust = match &settings.trust {

@@ -48,10 +48,12 @@ pub enum Profile {
 pub struct Policy {
     /// The profile it starts from.
     pub profile: Profile,
-    /// What a JWE may be. A context narrows it ([`Context::check`](super::Context::check)).
+    /// What a JWE may be outside of contexts.
     pub jwe: JweRules,
-    /// What a JWS may be. A context narrows it.
+    /// What a JWS may be outside of contexts.
     pub jws: JwsRules,
+    /// Algorithms of symmetric keys beside the profile's, whatever [`Policy::narrowed`] has left of them.
+    named: Vec<KeyAlgorithm>,
     /// The smallest RSA key that is made here, in bits.
     pub rsa_made_bits: u32,
     /// The smallest RSA key of a partner that is encrypted to or believed, in bits.
@@ -157,6 +159,7 @@ impl Policy {
                 unencoded: !is_strict,
                 limits,
             },
+            named: Vec::new(),
             rsa_made_bits: if is_strict { 3072 } else { 2048 },
             rsa_partner_bits: if is_strict { 3072 } else { 2048 },
             // FIPS 186-5 appendix A.1.1: over 2^16.
@@ -186,10 +189,11 @@ impl Policy {
         });
         self.jwe.algs = self.jwe.algs.widened(unwrap);
         self.jws.algs = self.jws.algs.widened(sign);
+        self.named.extend(algs);
         Ok(self)
     }
 
-    /// Narrows what is made and taken.
+    /// Narrows what is made and taken outside of contexts.
     ///
     /// # Errors
     /// [`Error::Config`]: an empty list, or a value that the profile does not allow.
@@ -227,6 +231,17 @@ impl Policy {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
             KeyAlgorithm::Sign(alg) => self.jws.algs.contains(alg),
         }
+    }
+
+    /// Returns whether a context may name an algorithm: one of the profile, one of symmetric keys that is
+    /// named, or one of the policy's own lists.
+    pub(super) fn allows_in_context(&self, alg: KeyAlgorithm) -> bool {
+        self.named.contains(&alg) || self.allows(alg) || Self::of(self.profile).allows(alg)
+    }
+
+    /// As [`Policy::allows_in_context`], of content encryption.
+    pub(super) fn allows_content_in_context(&self, enc: ContentEncryption) -> bool {
+        self.jwe.encs.contains(enc) || Self::of(self.profile).jwe.encs.contains(enc)
     }
 
     /// Checks the length of a key that is to be made here.

@@ -2,6 +2,7 @@
 
 use super::{AllowList, Context, Limits, Policy};
 use crate::error::{Error, Result};
+use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 
 impl Context {
     /// Checks that the context has what a token of its nesting needs. Who made a signed token, for
@@ -29,8 +30,9 @@ impl Context {
     }
 
     /// Checks that the context is complete ([`Context::check_complete`]) and no wider than `policy`: each
-    /// algorithm that it names is in the policy's list, and it refuses the header parameters that the
-    /// policy refuses. What `crit` may name is the context's own.
+    /// algorithm that it names is in the profile or in the policy's list, and it refuses the header
+    /// parameters that the policy refuses. A list that is narrower than the profile is for what is outside
+    /// of contexts, and what `crit` may name is the context's own.
     ///
     /// # Errors
     /// [`Error::Config`] naming the context, the member as a configuration calls it, and the first
@@ -38,17 +40,17 @@ impl Context {
     pub fn check(&self, policy: &Policy) -> Result<()> {
         self.check_complete()?;
         if let Some(seal) = &self.seal {
-            self.within("seal.encrypt", seal.algs.as_ref(), &policy.jwe.algs)?;
-            self.within("seal.content", seal.encs.as_ref(), &policy.jwe.encs)?;
+            self.within("seal.encrypt", seal.algs.as_ref(), policy, unwraps)?;
+            self.within("seal.content", seal.encs.as_ref(), policy, encrypts)?;
         }
         let Some(open) = &self.open else { return Ok(()) };
         if let Some(rules) = &open.jwe {
-            self.within("open.encrypt", Some(&rules.algs), &policy.jwe.algs)?;
-            self.within("open.content", Some(&rules.encs), &policy.jwe.encs)?;
+            self.within("open.encrypt", Some(&rules.algs), policy, unwraps)?;
+            self.within("open.content", Some(&rules.encs), policy, encrypts)?;
             self.refuses("open.jwe", &rules.limits, &policy.jwe.limits)?;
         }
         if let Some(rules) = &open.jws {
-            self.within("open.sign", Some(&rules.algs), &policy.jws.algs)?;
+            self.within("open.sign", Some(&rules.algs), policy, signs)?;
             self.refuses("open.jws", &rules.limits, &policy.jws.limits)?;
         }
         Ok(())
@@ -58,15 +60,17 @@ impl Context {
         &self,
         member: &str,
         named: Option<&AllowList<T>>,
-        allowed: &AllowList<T>,
+        policy: &Policy,
+        allows: fn(&Policy, T) -> bool,
     ) -> Result<()> {
         let mut named = named.into_iter().flat_map(AllowList::iter);
-        match named.find(|value| !allowed.contains(*value)) {
+        match named.find(|value| !allows(policy, *value)) {
             None => Ok(()),
             Some(value) => Err(Error::Config(format!(
-                "context {}: {member}: {value} is not allowed by policy ({allowed}), which a context \
-                 narrows and never widens",
-                self.name
+                "context {}: {member}: {value} is not allowed by the {} profile, which a context narrows \
+                 and never widens",
+                self.name,
+                policy.profile.name()
             ))),
         }
     }
@@ -91,4 +95,16 @@ impl Context {
         }
         Ok(())
     }
+}
+
+fn unwraps(policy: &Policy, alg: KeyManagement) -> bool {
+    policy.allows_in_context(KeyAlgorithm::Unwrap(alg))
+}
+
+fn signs(policy: &Policy, alg: SignatureAlgorithm) -> bool {
+    policy.allows_in_context(KeyAlgorithm::Sign(alg))
+}
+
+fn encrypts(policy: &Policy, enc: ContentEncryption) -> bool {
+    policy.allows_content_in_context(enc)
 }
