@@ -9,21 +9,26 @@ use crate::backend::{BackendError, HardwareKey, ToSign};
 use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::base64url;
-use crate::jose::header::Header;
-use crate::jose::serialization::{JwsParts, JwsSignature, MAX_SIGNATURES, Serialization};
+use crate::jose::serialization::{
+    JwsParts, JwsSignature, MAX_SIGNATURES, Serialization, check_len_to_send, escaped_len,
+};
 use crate::primitives::digest::Hasher;
 
 /// Signs `payload` into a compact JWS (RFC 7515 section 5.1).
 ///
 /// # Errors
-/// A device fault, an algorithm that the key does not do, or [`crate::Error::Usage`] for a header that
-/// is longer than is taken.
+/// [`Error::Usage`] before the device is asked, for a token that no recipient would take: over
+/// [`MAX_TOKEN_LEN`](crate::jose::serialization::MAX_TOKEN_LEN), which a payload of 24 MiB makes; a
+/// header over [`MAX_HEADER_LEN`](crate::jose::header::MAX_HEADER_LEN); a `kid` over
+/// [`MAX_KID_LEN`](crate::jose::jwk::MAX_KID_LEN) or with control characters. Else a device fault, or an
+/// algorithm that the key does not do.
 pub fn sign(
     key: &dyn HardwareKey,
     parameters: &JwsParameters<'_>,
     payload: &[u8],
 ) -> Result<String> {
-    let mut token = signing_input(parameters, payload)?;
+    let signer = Signer::new(key, parameters);
+    let mut token = signing_input(&signer, JwsForm::default(), payload)?;
     let signature = made_by(key, parameters.alg, ToSign::Message(token.as_bytes()))?;
     token.push('.');
     base64url::encode_append(&signature, &mut token);
@@ -33,13 +38,14 @@ pub fn sign(
 /// Signs `payload` into a compact JWS without it: `header..signature` (RFC 7515 appendix F).
 ///
 /// # Errors
-/// As [`sign`].
+/// As [`sign`]; the payload, which is not in the token, may have any length.
 pub fn sign_detached(
     key: &dyn HardwareKey,
     parameters: &JwsParameters<'_>,
     payload: &[u8],
 ) -> Result<String> {
-    let input = signing_input(parameters, payload)?;
+    let form = JwsForm { detached: true, ..JwsForm::default() };
+    let input = signing_input(&Signer::new(key, parameters), form, payload)?;
     let signature = made_by(key, parameters.alg, ToSign::Message(input.as_bytes()))?;
     let header = input.split('.').next().unwrap_or_default();
     Ok(format!("{header}..{}", base64url::encode(&signature)))
@@ -49,18 +55,18 @@ pub fn sign_detached(
 ///
 /// # Errors
 /// [`Error::Usage`]: no signer, more than the serialization can carry, an unprotected header in the
-/// compact one, an unencoded payload that the serialization cannot carry (RFC 7797 section 5);
-/// else as [`sign`].
+/// compact one, or one that is nested too deep for it, an unencoded payload that the serialization
+/// cannot carry (RFC 7797 section 5); else as [`sign`]. No device is asked before all headers and the
+/// length of the token are known to be good.
 pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<String> {
-    check_form(signers, form)?;
+    let headers = prepared(signers, form, payload)?;
     let carried: Cow<'_, str> = match (form.unencoded, form.detached) {
         (false, _) => base64url::encode(payload).into(),
         (true, true) => "".into(),
         (true, false) => unencoded(form.serialization, payload)?.into(),
     };
     let signed = if form.unencoded { payload } else { carried.as_bytes() };
-    let signatures = signers.iter().map(|signer| {
-        let protected = signer.encoded(form.unencoded)?;
+    let signatures = signers.iter().zip(headers).map(|(signer, protected)| {
         let input = stream::whole(&protected, signed);
         let signature = made_by(signer.key, signer.alg, ToSign::Message(&input))?;
         Ok(signer.signed(protected, &signature))
@@ -77,27 +83,24 @@ pub fn sign_as(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<
 /// As [`sign_as`]; [`Error::Usage`] for a form that is not detached, and for signers that need the
 /// payload in memory (see [`takes_reader`]); [`Error::Io`] if the payload cannot be read.
 pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) -> Result<String> {
-    check_form(signers, form)?;
     if !form.detached {
         return Err(Error::Usage("a payload that is read once is detached".into()));
     }
+    let mut headers = prepared(signers, form, &[])?;
     if let [signer] = signers
         && signer.alg.is_symmetric()
         && signer.key.takes_reader()
     {
-        let protected = signer.encoded(form.unencoded)?;
+        let protected = headers.remove(0);
         let mut input = SigningInput::new(&protected, payload, !form.unencoded);
         let mac = signer.key.mac_reader(signer.alg, &mut input).map_err(told_of_message)?;
         return written(form.serialization, None, vec![signer.signed(protected, &mac)]);
     }
-    let mut headers = Vec::with_capacity(signers.len());
-    let mut hashers = Vec::with_capacity(signers.len());
-    for signer in signers {
+    let hashers = signers.iter().zip(&headers).map(|(signer, protected)| {
         let hash = prehash(signer.alg).ok_or_else(|| stream::needs_whole(signer.alg))?;
-        let protected = signer.encoded(form.unencoded)?;
-        hashers.push(stream::begin(hash, &protected));
-        headers.push(protected);
-    }
+        Ok(stream::begin(hash, protected))
+    });
+    let mut hashers = hashers.collect::<Result<Vec<_>>>()?;
     stream::feed(payload, !form.unencoded, hashers.iter_mut())?;
     let digests = hashers.into_iter().map(Hasher::finish);
     let signatures = signers.iter().zip(headers).zip(digests).map(|((signer, header), digest)| {
@@ -130,13 +133,33 @@ fn made_by(key: &dyn HardwareKey, alg: SignatureAlgorithm, input: ToSign<'_>) ->
     Ok(key.sign(alg, input)?)
 }
 
-fn signing_input(parameters: &JwsParameters<'_>, payload: &[u8]) -> Result<String> {
-    let mut input = Header::of(parameters.members()).encode_to_send()?;
+fn signing_input(signer: &Signer<'_>, form: JwsForm, payload: &[u8]) -> Result<String> {
+    let mut input = prepared(std::slice::from_ref(signer), form, payload)?.remove(0);
     // The payload, two dots and the longest signature, so that signing does not move the text.
     input.reserve(payload.len() * 4 / 3 + 1024);
     input.push('.');
     base64url::encode_append(payload, &mut input);
     Ok(input)
+}
+
+/// Returns the protected header of each signature as it stands in the token, having looked whether the
+/// token will be one that is taken: before a device is asked for anything.
+fn prepared(signers: &[Signer<'_>], form: JwsForm, payload: &[u8]) -> Result<Vec<String>> {
+    check_form(signers, form)?;
+    let headers = signers.iter().map(|signer| signer.encoded(form.unencoded));
+    let headers = headers.collect::<Result<Vec<_>>>()?;
+    let signatures = signers.iter().zip(&headers).map(|(signer, protected)| {
+        signer.signed(protected.clone(), &vec![0; signer.signature_len()])
+    });
+    let without_payload = (!form.detached).then_some("".into());
+    let draft = written(form.serialization, without_payload, signatures.collect())?;
+    let carried_len = match (form.detached, form.unencoded) {
+        (true, _) => 0,
+        (false, false) => base64url::encoded_len(payload.len()),
+        (false, true) => escaped_len(form.serialization, unencoded(form.serialization, payload)?),
+    };
+    check_len_to_send(draft.len() + carried_len)?;
+    Ok(headers)
 }
 
 fn check_form(signers: &[Signer<'_>], form: JwsForm) -> Result<()> {

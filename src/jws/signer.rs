@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
-use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::alg::{Hash, SignatureAlgorithm};
 use crate::jose::base64url;
 use crate::jose::header::{Header, is_specified};
+use crate::jose::jwk::PublicKey;
 use crate::jose::serialization::{JwsSignature, Serialization};
 
 /// What a JWS shall say of itself.
@@ -179,8 +180,8 @@ impl<'a> Signer<'a> {
     }
 
     fn check_free(&self, members: &Map<String, Value>, decided: &[&str]) -> Result<()> {
-        const NEVER: [&str; 10] =
-            ["crit", "b64", "enc", "zip", "epk", "apu", "apv", "iv", "tag", "p2s"];
+        const NEVER: [&str; 11] =
+            ["crit", "b64", "enc", "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c"];
         for name in members.keys() {
             if NEVER.contains(&name.as_str()) || decided.contains(&name.as_str()) {
                 return Err(Error::Usage(format!("header: {name} is not given as a member")));
@@ -200,6 +201,16 @@ impl<'a> Signer<'a> {
         match parsed.and_then(|header| Header::joint(&header, &[&self.unprotected])) {
             Ok(_) => Ok(encoded),
             Err(error) => Err(Error::Usage(format!("header: no recipient would take it: {error}"))),
+        }
+    }
+
+    /// The length of a signature of the key, in bytes (RFC 7518 sections 3.2 to 3.5, RFC 8032 section
+    /// 5.1.6).
+    pub(super) fn signature_len(&self) -> usize {
+        match (self.alg.curve(), &self.key.info().public) {
+            (Some(curve), _) => 2 * curve.field_len(),
+            (None, Some(PublicKey::Rsa(rsa))) => rsa.modulus_len(),
+            (None, _) => self.alg.hash().map_or(0, Hash::len),
         }
     }
 
