@@ -119,14 +119,27 @@ pub struct ContentReport {
 /// ```
 /// # use std::sync::Arc;
 /// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+/// # use hsm_jose::keyring::KeyringFile;
 /// # use hsm_jose::keystores::Keystores;
-/// # let keystores = Keystores::opened(vec![Arc::new(MemoryKeystore::new("soft"))], false)?;
-/// # let keyring = hsm_jose::keyring::Keyring::default();
-///
+/// # use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let file = KeyringFile::new(&directory.path().join("keyring.json"));
+/// # let keystore = Arc::new(MemoryKeystore::new("soft"));
+/// # let key = KeyRequest {
+/// #     name: "issuer-sig".into(),
+/// #     algs: vec![KeyAlgorithm::Sign(SignatureAlgorithm::Es256)],
+/// #     kid: None,
+/// #     profile: hsm_jose::policy::Profile::Strict,
+/// # };
+/// # let request = GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+/// # generate(&file, &*keystore, &request)?;
+/// # let keyring = file.read()?;
+/// # let keystores = Keystores::opened(vec![keystore], false)?;
 /// let report = hsm_jose::doctor::examine(&keystores, &keyring);
-/// for key in &report.keys {
-///     println!("{} (kid {}): {:?}", key.name, key.kid, key.unproven);
-/// }
+/// let key = &report.keys[0];
+/// assert_eq!((key.name.as_str(), key.keystore.as_str()), ("issuer-sig", "soft"));
+/// assert_eq!(key.algorithms.len(), 1, "each was asked for a known answer");
 /// # Ok::<(), hsm_jose::Error>(())
 /// ```
 #[derive(Debug, Serialize)]
@@ -226,6 +239,7 @@ pub fn examine(keystores: &Keystores, keyring: &Keyring) -> Report {
 
 impl Report {
     /// Returns whether there is nothing that should be acted on: notes do not count.
+    #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity == Severity::Note)
     }

@@ -87,7 +87,7 @@ impl Keystores {
             _ => {
                 let names: Vec<&str> = self.names().collect();
                 let names = names.join(", ");
-                Err(Error::Usage(format!("which keystore? --keystore is one of {names}")))
+                Err(Error::Usage(format!("which `keystore`? It is one of {names}")))
             }
         }
     }
@@ -140,7 +140,7 @@ impl Keystores {
         if self.is_production && !is_waived {
             return Err(Error::Policy(format!(
                 "key {} (kid {:?}) was imported: its private part has been outside a device, and \
-                 in production it serves only if imported with --waiver",
+                 in production it serves only if imported with a `waiver`",
                 found.key.name, found.kid
             )));
         }

@@ -91,6 +91,8 @@ fn a_key_through_its_life() {
     let jwk: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(jwk, made["jwk"]);
     assert!(text(&again.stderr).contains("there already"));
+    let (_, error) = place.error(&["key", "generate", "sig", "--alg", "ES256"]);
+    assert!(error["message"].as_str().unwrap().contains("--if-absent"), "{error}");
 
     assert_eq!(place.json(&["jwks"])["keys"], Value::Array(vec![jwk.clone()]));
     let set: Value = serde_json::from_slice(&place.run(&["jwks"]).stdout).unwrap();
@@ -103,6 +105,7 @@ fn a_key_through_its_life() {
 
     let (status, error) = place.error(&["key", "destroy", "sig", "--confirm", &confirm]);
     assert_eq!((status, &error["code"]), (2, &"usage".into()));
+    assert!(error["message"].as_str().unwrap().contains("--force"), "{error}");
     let gone = place.json(&["key", "destroy", "sig", "--confirm", &confirm, "--force"]);
     assert_eq!((&gone["in_device"], &gone["was_last"]), (&true.into(), &true.into()));
     assert_eq!(place.json(&["key", "list"])["keys"], Value::Array(vec![]));
@@ -157,6 +160,21 @@ fn openssl_keys_are_imported_from_stdin_and_files() {
             place.json(&args);
         }
     }
+}
+
+/// A token that computes with a wrong factor gives the other one away, and SoftHSM takes any.
+#[test]
+fn a_key_that_contradicts_itself_is_not_imported() {
+    let place = Place::new();
+    let json = include_bytes!("data/rfc/rfc7520-section-3.4.json");
+    let mut jwk: Value = serde_json::from_slice(json).unwrap();
+    jwk["qi"] = jwk["dp"].clone();
+    let file = place.path("key.jwk");
+    fs::write(&file, jwk.to_string()).unwrap();
+    let args = ["key", "import", "a", "--alg", "PS256", "--from", file.to_str().unwrap()];
+    let (status, error) = place.error(&args);
+    assert_eq!((status, &error["code"]), (2, &"usage".into()), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("not of one key"), "{error}");
 }
 
 #[test]

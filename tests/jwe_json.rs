@@ -93,7 +93,7 @@ fn flattened(to: &Recipient, alg: KeyManagement) -> Value {
     let jwe = JweBuilder::new(ENC).to(to, alg).to(&other, EC);
     let general = jwe.encrypt(Serialization::General, b"content").unwrap();
     let jwe = Jwe::parse(general.as_bytes(), MAX_TOKEN_LEN).unwrap();
-    let first = jwe.split()[0].write(Serialization::Flattened).unwrap();
+    let first = jwe.split().next().unwrap().write(Serialization::Flattened).unwrap();
     serde_json::from_str(&first).unwrap()
 }
 

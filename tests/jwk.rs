@@ -37,6 +37,36 @@ fn a_key_of_more_than_two_primes_is_refused() {
     assert!(message.contains("more than two primes"), "{message}");
 }
 
+/// RFC 7520 section 3.4 and RFC 8037 appendix A.1, with parts of other keys.
+#[test]
+fn parts_that_are_not_of_one_key_are_not_imported() {
+    let parse = |jwk: &Value| PrivateJwk::parse(jwk.to_string().as_bytes()).unwrap();
+    let rsa: Value =
+        serde_json::from_slice(include_bytes!("data/rfc/rfc7520-section-3.4.json")).unwrap();
+    assert_eq!(parse(&rsa).check(), Ok(()));
+    for member in ["d", "p", "q", "dp", "dq", "qi"] {
+        let mut octets = base64url::decode(rsa[member].as_str().unwrap().as_bytes()).unwrap();
+        *octets.last_mut().unwrap() ^= 2;
+        let mut wrong = rsa.clone();
+        wrong[member] = base64url::encode(&octets).into();
+        assert!(parse(&wrong).check().is_err(), "{member}");
+    }
+    let mut exchanged = rsa.clone();
+    (exchanged["p"], exchanged["q"]) = (rsa["q"].clone(), rsa["p"].clone());
+    assert!(parse(&exchanged).check().is_err());
+    let mut trivial = rsa.clone();
+    (trivial["p"], trivial["q"]) = ("AQ".into(), rsa["n"].clone());
+    assert!(parse(&trivial).check().is_err());
+
+    let mut okp = json!({
+        "kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    });
+    assert_eq!(parse(&okp).check(), Ok(()));
+    okp["d"] = okp["x"].clone();
+    assert!(parse(&okp).check().is_err());
+}
+
 #[test]
 fn a_modulus_that_anyone_can_factor_is_refused() {
     let mut n = common::roca_modulus(128);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use hsm_jose::Error;
 use hsm_jose::backend::memory::MemoryKeystore;
-use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore, ToSign};
 use hsm_jose::jose::alg::{Curve, KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PrivateJwk, PublicJwk};
@@ -386,4 +386,28 @@ proptest! {
             }
         }
     }
+}
+
+/// Only so many keys are tried, those that the token names before the others, and it is said.
+#[test]
+fn of_many_keys_the_one_that_is_named_is_tried() {
+    let (first, other) = (Party::new(Es256, "a", "A"), Party::new(Es256, "b", "B"));
+    let token = sign(&[&first], form(Compact), b"payload");
+    let nameless = PublicJwk { kid: None, ..other.jwk() };
+    let trusting = |last: PublicJwk, strangers: usize| {
+        let mut keys = vec![nameless.clone(); strangers];
+        keys.push(last);
+        TrustedKeys::new(JwkSet { keys }, &Policy::of(Profile::All))
+    };
+    let verify = |keys: &TrustedKeys| {
+        let jws = Jws::parse(token.as_bytes(), &all()).unwrap();
+        jws.verify(keys, &Require::All).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(verify(&trusting(first.jwk(), 40)), Ok(()));
+    let without_kid = PublicJwk { kid: None, ..first.jwk() };
+    assert_eq!(verify(&trusting(without_kid.clone(), jws::MAX_CANDIDATES - 1)), Ok(()));
+    let refusal = verify(&trusting(without_kid, jws::MAX_CANDIDATES)).unwrap_err();
+    assert!(refusal.contains("17 trusted keys could have signed the token"), "{refusal}");
+    let refusal = verify(&trusting(other.jwk(), 0)).unwrap_err();
+    assert!(refusal.contains("no trusted key has the kid"), "{refusal}");
 }

@@ -269,7 +269,7 @@ fn a_name_is_taken_unless_the_key_is_as_asked() {
     let bench = Bench::new(None);
     let first = bench.generate(&new_key("k", &["ECDH-ES"])).unwrap();
     let message = usage(bench.generate(&new_key("k", &["ECDH-ES"])).unwrap_err());
-    assert!(message.contains("--if-absent"), "{message}");
+    assert!(message.contains("`if_absent`"), "{message}");
 
     let if_absent = GenerateRequest { if_absent: true, ..new_key("k", &["ECDH-ES"]) };
     let present = bench.generate(&if_absent).unwrap();
@@ -323,7 +323,7 @@ fn requests_that_cannot_be_are_refused_with_the_reason() {
         (with(&["PS256"], Some(2048), None), "3072"),
         (with(&["PS256"], Some(16384), None), "8192"),
         (with(&["PS256"], None, Some(Curve::P256)), "RSA"),
-        (with(&["ES256"], Some(256), None), "--crv"),
+        (with(&["ES256"], Some(256), None), "`curve`"),
         (with(&["ES256"], None, Some(Curve::P384)), "does not work"),
         (with(&["ECDH-ES"], None, Some(Curve::Ed25519)), "does not work"),
         (GenerateRequest { key: key("a/b", &["ES256"]), ..new_key("k", &[]) }, "cannot name"),
@@ -491,7 +491,7 @@ fn destroying_needs_the_thumbprint_and_force_while_it_serves() {
     let thumbprint = keyring.active("k", Purpose::Sign).unwrap().kid.to_owned();
     let message = usage(bench.destroy("k", "k", true).unwrap_err());
     assert!(message.contains("nothing was destroyed"), "{message}");
-    assert!(usage(bench.destroy("k", &thumbprint, false).unwrap_err()).contains("--force"));
+    assert!(usage(bench.destroy("k", &thumbprint, false).unwrap_err()).contains("`force`"));
     assert_eq!(bench.destroy("other", &thumbprint, true).unwrap_err().code(), "key_not_found");
     assert_eq!(bench.keys_in_device(), 1);
     bench.destroy("k", &thumbprint, true).unwrap();

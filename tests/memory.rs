@@ -13,11 +13,11 @@ use hsm_jose::jose::alg::{
     ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
 use hsm_jose::jose::base64url;
-use hsm_jose::jose::header::Header;
+use hsm_jose::jose::header::{Header, MAX_HEADER_VALUES};
 use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::json::MAX_VALUES;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
-use hsm_jose::jose::serialization::{Jwe, MAX_TOKEN_LEN, Serialization};
+use hsm_jose::jose::serialization::{Jwe, JwsParts, MAX_TOKEN_LEN, Serialization};
 use hsm_jose::jwe::{self, Attempt, Decrypted, JweBuilder, JweParameters, JweToken, Recipient};
 use hsm_jose::jws::{self, Jws, JwsParameters, JwsToken, TrustedKeys};
 use hsm_jose::jwt::{self, Claims, OuterKeys};
@@ -87,6 +87,26 @@ fn decrypting_16_mib_takes_twice_the_token_at_most() {
         });
         assert_eq!(opened.as_bytes().len(), len);
         assert_within(1.8, enc.name(), &token, more);
+    }
+}
+
+#[test]
+fn keys_that_could_be_the_one_take_one_more_ciphertext() {
+    let _turn = turn();
+    let keys: Vec<_> =
+        (0..4).map(|_| key(KeyAlgorithm::Unwrap(KeyManagement::EcdhEsA256Kw))).collect();
+    let rules = Policy::of(Profile::All).jwe;
+    for place in 0..keys.len() {
+        let token =
+            seal_to(keys[place].1.clone(), ContentEncryption::A256Gcm, None, &vec![b'x'; 4 * MIB]);
+        let attempts: Vec<_> =
+            keys.iter().map(|(key, _)| Attempt { recipient: 0, key: &**key }).collect();
+        let (more, opened) = peak(|| {
+            let token = JweToken::parse(token.as_bytes(), &rules).unwrap();
+            jwe::decrypt(token, &attempts).unwrap()
+        });
+        assert_eq!((opened.attempt, opened.plaintext.as_bytes().len()), (place, 4 * MIB));
+        assert_within(2.6, &format!("key {place} of 4"), &token, more);
     }
 }
 
@@ -194,9 +214,21 @@ const ALWAYS: usize = 256 * 1024;
 type Parse = (&'static str, fn(&[u8]));
 
 /// Every way in for a stranger's octets. Most inputs are refused; what counts is what that costs.
-const PARSERS: [Parse; 9] = [
+const PARSERS: [Parse; 13] = [
     ("JWE without a policy", |input| drop(Jwe::parse(input, MAX_TOKEN_LEN))),
+    ("JWE, split", |input| {
+        if let Ok(jwe) = Jwe::parse(input, MAX_TOKEN_LEN) {
+            jwe.split().for_each(drop);
+        }
+    }),
     ("JWE", |input| drop(JweToken::parse(input, &Policy::of(Profile::All).jwe))),
+    ("JWE, strict", |input| drop(JweToken::parse(input, &Policy::of(Profile::Strict).jwe))),
+    ("JWS, split", |input| {
+        if let Ok(jws) = JwsParts::parse(input, MAX_TOKEN_LEN) {
+            jws.split().for_each(drop);
+        }
+    }),
+    ("JWS, strict", |input| drop(Jws::parse(input, &Policy::of(Profile::Strict).jws))),
     ("compact JWS", |input| drop(JwsToken::parse(input, &Policy::of(Profile::All).jws))),
     ("JWS", |input| drop(Jws::parse(input, &Policy::of(Profile::All).jws))),
     ("inspect", |input| drop(inspect(input))),
@@ -217,6 +249,38 @@ fn repeated(before: &str, each: &str, count: usize, after: &str) -> Vec<u8> {
         }
     }
     (text + after).into_bytes()
+}
+
+/// A header as full of values as is taken, each in an object of its own.
+fn full_header(alg: &str) -> String {
+    let start = format!(r#"{{"alg":"{alg}","enc":"A256GCM","{}":["#, "x".repeat(5));
+    let count = (MAX_HEADER_VALUES - 5) / 2;
+    String::from_utf8(repeated(&start, r#"{"":0}"#, count, "]}")).unwrap()
+}
+
+fn sharing_recipients(shared: bool) -> Vec<u8> {
+    let protected = full_header("A256KW");
+    let unprotected =
+        protected.replace("xxxxx", "y").replace(r#""alg":"A256KW","enc":"A256GCM","#, "");
+    let own = if shared { "{}" } else { &unprotected };
+    let unprotected = if shared { &unprotected } else { "{}" };
+    repeated(
+        &format!(
+            r#"{{"protected":"{}","unprotected":{unprotected},"iv":"","ciphertext":"","tag":"","recipients":["#,
+            base64url::encode(protected.as_bytes())
+        ),
+        &format!(r#"{{"header":{own},"encrypted_key":"AAAA"}}"#),
+        32,
+        "]}",
+    )
+}
+
+fn full_signatures() -> Vec<u8> {
+    let protected = full_header("ES256").replace(r#","enc":"A256GCM""#, "");
+    let own = protected.replace("xxxxx", "y").replace(r#""alg":"ES256","#, "");
+    let protected = base64url::encode(protected.as_bytes());
+    let each = format!(r#"{{"protected":"{protected}","header":{own},"signature":"AAAA"}}"#);
+    repeated(r#"{"payload":"","signatures":["#, &each, 32, "]}")
 }
 
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
@@ -286,6 +350,9 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             "a ciphertext of escapes",
             text(format!(r#"{{"ciphertext":"{}"}}"#, r"\u0041".repeat(MANY))),
         ),
+        ("32 recipients that share full headers", sharing_recipients(true)),
+        ("32 recipients with full headers", sharing_recipients(false)),
+        ("32 signatures with full headers", full_signatures()),
         ("a million keys that are none", repeated(r#"{"keys":["#, "{}", MANY, "]}")),
     ]
 }

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use hsm_jose::jose::alg::Curve;
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::{JwkSet, PublicJwk, PublicKey, PublicPoint, RsaPublic, check};
-use hsm_jose::jose::spki;
 use hsm_jose::jose::x509::{Certificate, CertificateChain};
+use hsm_jose::jose::{pkcs8, spki};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -71,6 +71,39 @@ fn openssl_reads_and_writes_the_same() {
                 openssl(&["rsa", "-pubin", "-RSAPublicKey_out", "-outform", "DER"], pem.as_bytes());
             assert_eq!(PublicJwk::from_any(&pkcs1).unwrap().key, jwk.key);
         }
+    }
+}
+
+/// RFC 7468 section 3, figure 1: lines of any length, and white space at their ends.
+#[test]
+fn pem_with_lines_of_any_length_is_read() {
+    fn folded(pem: &str, length: usize, end: &str) -> String {
+        let lines: Vec<_> = pem.lines().collect();
+        let (first, last) = (lines[0], lines[lines.len() - 1]);
+        let base64 = lines[1..lines.len() - 1].concat();
+        let body = base64.as_bytes().chunks(length);
+        let body: Vec<_> = body.map(|line| std::str::from_utf8(line).unwrap()).collect();
+        [&[first][..], &body, &[last, ""]].concat().join(end)
+    }
+    let key = openssl(&["genpkey", "-quiet", "-algorithm", "RSA"], b"");
+    let private = String::from_utf8(key).unwrap();
+    let public = String::from_utf8(openssl(&["pkey", "-pubout"], private.as_bytes())).unwrap();
+    let jwk = PublicJwk::from_any(public.as_bytes()).unwrap();
+    for (length, end) in
+        [(76, "\n"), (76, "\r\n"), (10_000, "\n"), (60, "\n"), (64, " \n"), (1, "\n")]
+    {
+        let read = PublicJwk::from_any(folded(&public, length, end).as_bytes()).expect("a key");
+        assert_eq!(read.key, jwk.key, "{length}");
+        let read = pkcs8::parse(folded(&private, length, end).as_bytes()).expect("a key");
+        assert_eq!(read.public.key, jwk.key, "{length}");
+    }
+    for wrong in [
+        public.replacen('\n', "\nComment: x\n\n", 1),
+        public.replacen('\n', "\n=", 1),
+        public.replacen('\n', "\n*", 1),
+        public.replace('\n', ""),
+    ] {
+        assert!(PublicJwk::from_any(wrong.as_bytes()).is_err(), "{wrong}");
     }
 }
 

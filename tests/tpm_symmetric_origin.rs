@@ -82,7 +82,7 @@ fn a_persistent_key_serves_if_the_tpm_made_it() {
     let key = at(1).unwrap();
     assert_eq!(key.info().secret.unwrap().bits, 384);
     let before = mac(&*key, SignatureAlgorithm::Hs384);
-    assert!(key.verify_mac(SignatureAlgorithm::Hs384, MESSAGE, &before).unwrap());
+    key.verify_mac(SignatureAlgorithm::Hs384, MESSAGE, &before).unwrap();
     refusal(key.sign(HS256, ToSign::Message(MESSAGE)));
     // Ones that were put in, also with sensitiveDataOrigin, which TPM2_Import takes as it comes; and
     // data that is sealed.

@@ -449,7 +449,7 @@ fn a_token_is_verified_with_its_own_certificate_once_an_anchor_vouches_for_it() 
     let untrusted = parse().verify(&TrustedKeys::new(JwkSet::default(), &policy)).unwrap_err();
     assert!(matches!(untrusted, Error::KeyNotFound(_)), "{untrusted}");
 
-    let found = CertificateChain::of_header(&parse().header).expect("read").expect("there");
+    let found = CertificateChain::of_header(parse().header()).expect("read").expect("there");
     let jwk = anchors(&root).verify(&found, &to_sign()).expect("verified").into_jwk();
     let keys = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
     let verified = parse().verify(&keys).expect("verified");

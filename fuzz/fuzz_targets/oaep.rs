@@ -35,7 +35,7 @@ fuzz_target!(|message: Message| {
     let em = [vec![y], masked_seed, masked_db].concat();
 
     let expected_len = usize::from(message.expected_len);
-    let decoded = oaep::decode(hash, &em, expected_len).map(|message| message.to_vec());
+    let decoded = oaep::decode(hash, &em, expected_len).map(|message| message.expose().to_vec());
     let plain = plain(hash, y, &db).filter(|message| message.len() == expected_len);
     assert_eq!(decoded, plain);
 });

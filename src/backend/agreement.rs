@@ -27,7 +27,7 @@ pub(crate) fn cek_from_z(
             let kek = concat_kdf::derive(&z, other_info, wrap.key_len());
             // One block more than a CEK is as wrong as a megabyte, and costs less.
             let longest = enc.key_len() + aes_kw::OVERHEAD + 8;
-            aes_kw::unwrap(wrap, &kek, &wrapped[..wrapped.len().min(longest)])
+            aes_kw::unwrap(wrap, kek.expose(), &wrapped[..wrapped.len().min(longest)])
         }
     };
     bytes.and_then(|bytes| HostCek::new(enc, bytes)).ok_or(BackendError::Rejected)
@@ -49,7 +49,7 @@ mod tests {
         let (enc, wrap) = (ContentEncryption::A128CbcHs256, AesKeyWrap::A192Kw);
         let kek = concat_kdf::derive(&z(7), b"info", wrap.key_len());
         let sent = HostCek::random(enc);
-        let wrapped = aes_kw::wrap(wrap, &kek, sent.expose_to_wrap());
+        let wrapped = aes_kw::wrap(wrap, kek.expose(), sent.expose_to_wrap());
         let got = cek_from_z(z(7), b"info", Some((wrap, &wrapped)), enc).unwrap();
         let sealed = sent.encrypt(b"aad", b"message");
         let opened = got.decrypt(&sealed.iv, b"aad", &sealed.ciphertext, &sealed.tag).unwrap();
@@ -60,8 +60,8 @@ mod tests {
     fn every_fault_is_the_same_rejection() {
         let (enc, wrap) = (ContentEncryption::A128Gcm, AesKeyWrap::A128Kw);
         let kek = concat_kdf::derive(&z(7), b"info", wrap.key_len());
-        let too_long = aes_kw::wrap(wrap, &kek, &[1; 32]);
-        let good = aes_kw::wrap(wrap, &kek, &[1; 16]);
+        let too_long = aes_kw::wrap(wrap, kek.expose(), &[1; 32]);
+        let good = aes_kw::wrap(wrap, kek.expose(), &[1; 16]);
         let faults = [
             cek_from_z(z(7), b"info", Some((wrap, &too_long)), enc),
             cek_from_z(z(7), b"other", Some((wrap, &good)), enc),

@@ -8,7 +8,7 @@ use super::{BackendError, Cek, CekPlacement};
 use crate::jose::alg::ContentEncryption;
 use crate::primitives::content::{self, Sealed};
 use crate::primitives::random;
-use crate::secret::Plaintext;
+use crate::secret::{KeyBytes, Plaintext};
 
 /// A content encryption key as bytes: zeroized on drop, without `Clone`, `Serialize` or a telling
 /// `Debug`.
@@ -32,30 +32,30 @@ use crate::secret::Plaintext;
 /// ```
 pub struct HostCek {
     enc: ContentEncryption,
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: KeyBytes,
 }
 
 impl HostCek {
     /// Takes the bytes of a key for `enc`; `None` if their number is not [`ContentEncryption::key_len`].
-    pub fn new(enc: ContentEncryption, bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (bytes.len() == enc.key_len()).then_some(Self { enc, bytes })
+    pub fn new(enc: ContentEncryption, bytes: KeyBytes) -> Option<Self> {
+        (bytes.expose().len() == enc.key_len()).then_some(Self { enc, bytes })
     }
 
     /// Draws a fresh key for `enc` from the operating system's generator.
     pub fn random(enc: ContentEncryption) -> Self {
         let mut bytes = Zeroizing::new(vec![0; enc.key_len()]);
         random::fill(&mut bytes);
-        Self { enc, bytes }
+        Self { enc, bytes: bytes.into() }
     }
 
     /// Gives the key to a primitive that wraps it for a recipient. Nothing else may read it.
     pub(crate) fn expose_to_wrap(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.expose()
     }
 
     /// Encrypts under a fresh IV and consumes the key, so that no key ever meets two messages.
     pub(crate) fn encrypt(self, aad: &[u8], plaintext: &[u8]) -> Sealed {
-        content::encrypt(self.enc, &self.bytes, aad, plaintext)
+        content::encrypt(self.enc, self.bytes.expose(), aad, plaintext)
     }
 }
 
@@ -75,7 +75,7 @@ impl Cek for HostCek {
         ciphertext: Vec<u8>,
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        content::decrypt(self.enc, &self.bytes, iv, aad, ciphertext, tag)
+        content::decrypt(self.enc, self.bytes.expose(), iv, aad, ciphertext, tag)
             .ok_or(BackendError::Rejected)
     }
 }

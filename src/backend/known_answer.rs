@@ -125,7 +125,7 @@ fn send(public: &PublicKey, alg: KeyManagement) -> Option<Sent> {
                 None => (HostCek::new(ENC, derived)?, Vec::new()),
                 Some(wrap) => {
                     let cek = HostCek::random(ENC);
-                    let encrypted_key = aes_kw::wrap(wrap, &derived, cek.expose_to_wrap());
+                    let encrypted_key = aes_kw::wrap(wrap, derived.expose(), cek.expose_to_wrap());
                     (cek, encrypted_key)
                 }
             };

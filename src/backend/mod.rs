@@ -292,18 +292,18 @@ pub trait HardwareKey: Debug + Send + Sync {
     /// [`BackendError::Unsupported`] or a device fault.
     fn sign(&self, alg: SignatureAlgorithm, input: ToSign<'_>) -> Result<Vec<u8>, BackendError>;
 
-    /// Tells whether `mac` is that of `message` under a symmetric key: `HS*`. It is computed anew and
+    /// Verifies that `mac` is that of `message` under a symmetric key: `HS*`. It is computed anew and
     /// compared here, in constant time; the device's own comparison may not be.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`], also for a message that is longer than the device takes, whatever
-    /// `mac` is; or a device fault; never that a MAC is wrong.
+    /// [`BackendError::Rejected`] for another MAC; [`BackendError::Unsupported`], also for a message
+    /// that is longer than the device takes, whatever `mac` is; or a device fault.
     fn verify_mac(
         &self,
         alg: SignatureAlgorithm,
         message: &[u8],
         mac: &[u8],
-    ) -> Result<bool, BackendError> {
+    ) -> Result<(), BackendError> {
         if !alg.is_symmetric() {
             return Err(BackendError::Unsupported {
                 keystore: self.keystore().to_owned(),
@@ -311,7 +311,8 @@ pub trait HardwareKey: Debug + Send + Sync {
                 reason: "it is verified with the public key, on the host".to_owned(),
             });
         }
-        self.sign(alg, ToSign::Message(message)).map(|expected| is_equal(&expected, mac))
+        let expected = self.sign(alg, ToSign::Message(message))?;
+        if is_equal(&expected, mac) { Ok(()) } else { Err(BackendError::Rejected) }
     }
 
     /// Returns whether [`HardwareKey::mac_reader`] works with this key.

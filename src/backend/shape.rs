@@ -84,6 +84,7 @@ pub struct KeySpec {
 
 impl Support {
     /// Returns whether the operation can be done at all.
+    #[must_use]
     pub const fn is_available(&self) -> bool {
         !matches!(self, Self::No { .. })
     }

@@ -64,12 +64,19 @@ pub struct CheckValueError;
 /// A content encryption key, wrapped under a symmetric key.
 ///
 /// ```
-/// use hsm_jose::backend::WrappedCek;
+/// use hsm_jose::backend::memory::MemoryKeystore;
+/// use hsm_jose::backend::{HostCek, KeyShape, KeySpec, Keystore, Locator};
+/// use hsm_jose::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement};
 ///
-/// /// How many header parameters the recipient needs besides.
-/// fn parameters(wrapped: &WrappedCek) -> usize {
-///     if wrapped.gcm.is_some() { 2 } else { 0 }
-/// }
+/// let (alg, enc) = (KeyManagement::A256GcmKw, ContentEncryption::A128Gcm);
+/// let spec =
+///     KeySpec { shape: KeyShape::Oct { bits: 256 }, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// let keystore = MemoryKeystore::new("test");
+/// let key = keystore.generate(&Locator::Memory("shared".into()), &spec)?;
+/// let wrapped = key.wrap_cek(alg, &HostCek::random(enc))?;
+/// assert_eq!(wrapped.encrypted_key.len(), enc.key_len());
+/// assert!(wrapped.gcm.is_some(), "iv and tag, which AES key wrap has not");
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,6 +99,7 @@ impl SecretInfo {
 
     /// Returns whether both can be of one key: of one length, and of one check value where both have
     /// one.
+    #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         let is_same = match (self.check_value, other.check_value) {
             (Some(own), Some(other)) => own == other,

@@ -15,7 +15,8 @@ use crate::jose::serialization::{Jwe, JwsParts, Kind, MAX_TOKEN_LEN, Serializati
 #[derive(Debug, clap::Args)]
 #[command(
     long_about = "Write a JWE or JWS in another serialization. Nothing is decrypted or verified, and nothing is lost: \
-                  what the serialization has no place for is an error.\n\nA token with several \
+                  what the serialization has no place for is an error. Members that no RFC defines beside the headers \
+                  are ignored, as by every recipient, and left out; an unprotected header is written anew.\n\nA token with several \
                   recipients or signatures becomes one flattened token for each, a line each. Several files with \
                   one content become one general token.",
     after_help = "Example:\n  hsm-jose convert --format flattened message.jwe > message.json"
@@ -66,7 +67,7 @@ fn convert_jwe(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<S
         Err(several) => Jwe::join(several)?,
     };
     match to {
-        Serialization::Flattened => jwe.split().iter().map(|jwe| jwe.write(to)).collect(),
+        Serialization::Flattened => jwe.split().map(|jwe| jwe.write(to)).collect(),
         Serialization::Compact | Serialization::General => Ok(vec![jwe.write(to)?]),
     }
 }
@@ -80,7 +81,7 @@ fn convert_jws(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<S
         Err(several) => JwsParts::join(several)?,
     };
     match to {
-        Serialization::Flattened => jws.split().iter().map(|jws| jws.write(to)).collect(),
+        Serialization::Flattened => jws.split().map(|jws| jws.write(to)).collect(),
         Serialization::Compact | Serialization::General => Ok(vec![jws.write(to)?]),
     }
 }

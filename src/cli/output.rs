@@ -17,6 +17,21 @@ const SCHEMA: u64 = 1;
 /// Exit status of a check that found something.
 const FOUND: u8 = 7;
 
+/// What the library calls by its own names, and the command line by its options.
+const OPTIONS: [(&str, &str); 11] = [
+    ("`algs`", "--alg"),
+    ("`authenticate_any`", "--require any"),
+    ("`bits`", "--bits"),
+    ("`curve`", "--crv"),
+    ("`force`", "--force"),
+    ("`given`", "--config"),
+    ("`if_absent`", "--if-absent"),
+    ("`keystore`", "--keystore"),
+    ("`kid`", "--kid"),
+    ("`public`", "--public"),
+    ("`waiver`", "--waiver"),
+];
+
 /// The result of a command, known to be good.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -133,17 +148,22 @@ pub(super) fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
 }
 
 fn fail(error: &Error, as_json: bool) -> ExitCode {
-    let code = error.code();
+    let (code, message) = (error.code(), with_options(error.to_string()));
     if as_json {
-        complain_json(code, &error.to_string(), hint(code));
+        complain_json(code, &message, hint(code));
     } else {
-        complain(&format!("error: {error}"));
+        complain(&format!("error: {message}"));
         // A usage error says itself what would be right.
         if code != "usage" {
             complain(&format!("hint: {}", hint(code)));
         }
     }
     ExitCode::from(status(code))
+}
+
+/// Puts the options of the command line in the place of what the library calls by its own names.
+fn with_options(message: String) -> String {
+    OPTIONS.iter().fold(message, |message, (own, option)| message.replace(own, option))
 }
 
 /// The exit status of an error code, as the documentation of the command line lists them.

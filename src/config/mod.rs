@@ -304,7 +304,7 @@ impl Config {
         }
         let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
         Err(Error::Config(format!(
-            "no configuration: neither --config nor HSM_JOSE_CONFIG is given, and there is no {}",
+            "no configuration: neither `given` nor HSM_JOSE_CONFIG names one, and there is no {}",
             places.join(", ")
         )))
     }
@@ -316,6 +316,7 @@ impl Config {
     }
 
     /// Returns whether software tokens, imported keys without waiver and the like are refused.
+    #[must_use]
     pub fn is_production(&self) -> bool {
         self.environment == Environment::Production
     }

@@ -178,20 +178,26 @@ impl ServedKeys {
         token: &JweToken<'_>,
         names: Option<&[String]>,
     ) -> Result<Vec<(usize, &ServedKey)>> {
-        let (mut chosen, mut refusals) = (Vec::new(), Vec::new());
+        let (mut chosen, mut unnamed, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
         for (place, recipient) in token.recipients().iter().enumerate() {
-            let keys = match recipient.kid() {
-                Some(kid) => self.by_kid(kid, recipient, names).map(|key| vec![key]),
-                None => self.candidates(recipient, names),
+            let found = match recipient.kid() {
+                Some(kid) => {
+                    self.by_kid(kid, recipient, names).map(|key| chosen.push((place, key)))
+                }
+                None => self
+                    .candidates(recipient, names)
+                    .map(|keys| unnamed.extend(keys.into_iter().map(|key| (place, key)))),
             };
-            match keys {
-                Ok(keys) => chosen.extend(keys.into_iter().map(|key| (place, key))),
-                Err(error) => refusals.push(error),
-            }
+            refusals.extend(found.err());
         }
-        if chosen.is_empty() {
+        if chosen.is_empty() && unnamed.is_empty() {
             return Err(self.not_ours(token, refusals));
         }
+        // Recipients without a kid are most often somebody else's: they have the room that is left.
+        if !chosen.is_empty() {
+            unnamed.truncate(MAX_CANDIDATES.saturating_sub(chosen.len()));
+        }
+        chosen.append(&mut unnamed);
         if chosen.len() > MAX_CANDIDATES {
             return Err(Error::Policy(format!(
                 "{} keys of ours could open the token for one or another of its recipients, at most \

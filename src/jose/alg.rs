@@ -145,6 +145,7 @@ impl KeyAlgorithm {
     }
 
     /// Returns whether the key is shared: a secret that both sides hold.
+    #[must_use]
     pub const fn is_symmetric(self) -> bool {
         match self {
             Self::Unwrap(alg) => alg.is_symmetric(),
@@ -153,6 +154,7 @@ impl KeyAlgorithm {
     }
 
     /// Returns whether a key of `kind` can do this algorithm.
+    #[must_use]
     pub fn fits(self, kind: KeyKind) -> bool {
         match self {
             Self::Unwrap(alg) => alg.fits(kind),
@@ -161,6 +163,7 @@ impl KeyAlgorithm {
     }
 
     /// Returns whether both are one algorithm (`EdDSA` and `Ed25519` are).
+    #[must_use]
     pub fn is_same_as(self, other: Self) -> bool {
         match (self, other) {
             (Self::Sign(a), Self::Sign(b)) => a.is_same_as(b),
@@ -171,6 +174,7 @@ impl KeyAlgorithm {
 
 impl KeyKind {
     /// Returns whether it is that of symmetric keys.
+    #[must_use]
     pub const fn is_secret(self) -> bool {
         matches!(self, Self::Oct { .. })
     }

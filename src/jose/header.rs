@@ -1,10 +1,12 @@
 //! The header of a JWE or JWS: parsed once, strictly, and believed by nobody before policy has seen
-//! it. Of a JSON serialization it has three parts, of which only one is protected.
+//! it. Of a JSON serialization it has three parts, of which only one is protected: see
+//! [`JoseHeader`](super::parameters::JoseHeader).
 
 use serde_json::{Map, Value};
 
 use super::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
-use super::jwk::{MAX_KID_LEN, PublicPoint};
+use super::jwk::PublicPoint;
+use super::parameters::Parameters;
 use super::{base64url, json};
 use crate::error::{Error, Result};
 
@@ -12,12 +14,17 @@ use crate::error::{Error, Result};
 /// of five (`x5c`) stays under it.
 pub const MAX_HEADER_LEN: usize = 16 * 1024;
 
+/// How many JSON values a header may have, counted at every level: 32 signatures with two headers each
+/// have no more than [`MAX_VALUES`](json::MAX_VALUES) then. A header with a certificate chain of five, a
+/// JWK and a dozen extensions has under 64.
+pub const MAX_HEADER_VALUES: usize = 1024;
+
 /// The longest `apu` or `apv` taken, in bytes after decoding: they go into a hash, and profiles that
 /// use them (OpenID4VP, ISO 18013-7) stay under 256.
 pub const MAX_PARTY_INFO_LEN: usize = 1024;
 
-/// A header: a JSON object without duplicate members. Which part of a token's header it is, or
-/// whether it is their union, is said where one is given out.
+/// A header: a JSON object without duplicate members. Which part of a token's header it is, is said
+/// where one is given out.
 ///
 /// ```
 /// use hsm_jose::jose::base64url;
@@ -73,8 +80,8 @@ impl Header {
     /// empty header.
     ///
     /// # Errors
-    /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`], not a JSON object or one
-    /// without members, duplicate members, a member of the wrong type, a `crit` that RFC 7515 section
+    /// [`Error::Malformed`]: not strict base64url, over [`MAX_HEADER_LEN`] or [`MAX_HEADER_VALUES`], not a
+    /// JSON object or one without members, duplicate members, a member of the wrong type, a `crit` that RFC 7515 section
     /// 4.1.11 does not allow.
     pub fn parse_protected(protected: &str) -> Result<Self> {
         if protected.is_empty() {
@@ -85,7 +92,8 @@ impl Header {
             return Err(malformed(format!("over {MAX_HEADER_LEN} bytes")));
         }
         let decoded = base64url::decode(protected.as_bytes()).map_err(malformed)?;
-        let header = Self { members: json::parse_object(&decoded).map_err(malformed)? };
+        let members = json::parse_object_of(&decoded, MAX_HEADER_VALUES).map_err(malformed)?;
+        let header = Self { members };
         // RFC 7515 section 7.2.1, RFC 7516 section 7.2.1: one without members must be absent.
         if header.members.is_empty() {
             return Err(malformed("it has no members"));
@@ -93,28 +101,6 @@ impl Header {
         header.check_types()?;
         header.check_crit()?;
         Ok(header)
-    }
-
-    /// Makes the JOSE header of a recipient or signature: the union of the protected header and of
-    /// the unprotected parts (RFC 7515 section 4, RFC 7516 section 4).
-    ///
-    /// # Errors
-    /// [`Error::Malformed`]: a member in two of the parts, `crit`, `zip` or `b64` in one that is not
-    /// protected (RFC 7515 section 4.1.11, RFC 7516 sections 4.1.3 and 4.1.13, RFC 7797 section 3), a
-    /// member of the wrong type, no `alg`.
-    pub fn joint(protected: &Self, unprotected: &[&Map<String, Value>]) -> Result<Self> {
-        let mut joint = protected.clone();
-        for (name, value) in unprotected.iter().flat_map(|part| part.iter()) {
-            if ["crit", "zip", "b64"].contains(&name.as_str()) {
-                return Err(bad(format!("{name} is not protected")));
-            }
-            if joint.members.insert(name.clone(), value.clone()).is_some() {
-                return Err(bad("a member is in two of its parts"));
-            }
-        }
-        joint.check_types()?;
-        joint.check_alg()?;
-        Ok(joint)
     }
 
     /// Returns `b64`: whether the payload is base64url-encoded in the signing input (RFC 7797
@@ -149,9 +135,12 @@ impl Header {
     /// Encodes the header of a token that is being made: no longer than is taken.
     ///
     /// # Errors
-    /// [`Error::Usage`]: over [`MAX_HEADER_LEN`].
+    /// [`Error::Usage`]: over [`MAX_HEADER_LEN`] or [`MAX_HEADER_VALUES`].
     pub fn encode_to_send(&self) -> Result<String> {
         let encoded = self.encode();
+        if 1 + self.members.values().map(values).sum::<usize>() > MAX_HEADER_VALUES {
+            return Err(Error::Usage(format!("a header of over {MAX_HEADER_VALUES} values")));
+        }
         if encoded.len() > (MAX_HEADER_LEN * 4).div_ceil(3) {
             return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
         }
@@ -163,24 +152,30 @@ impl Header {
         &self.members
     }
 
+    /// Takes all members.
+    pub fn into_members(self) -> Map<String, Value> {
+        self.members
+    }
+
     /// Returns whether a member is present.
+    #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        Parameters::has(self, name)
     }
 
     /// Returns `alg` as it stands; empty if absent, which no algorithm is called.
     pub fn alg(&self) -> &str {
-        self.text("alg").unwrap_or_default()
+        Parameters::alg(self)
     }
 
     /// Returns `enc` as it stands; empty if absent.
     pub fn enc(&self) -> &str {
-        self.text("enc").unwrap_or_default()
+        Parameters::enc(self)
     }
 
     /// Returns `kid`: an opaque map key, nothing else.
     pub fn kid(&self) -> Option<&str> {
-        self.text("kid")
+        Parameters::kid(self)
     }
 
     /// Returns `typ` as it stands.
@@ -201,17 +196,17 @@ impl Header {
 
     /// Returns the JWE `alg`, if this build knows it.
     pub fn key_management(&self) -> Option<KeyManagement> {
-        KeyManagement::from_name(self.alg())
+        Parameters::key_management(self)
     }
 
     /// Returns the JWE `enc`, if this build knows it.
     pub fn content_encryption(&self) -> Option<ContentEncryption> {
-        ContentEncryption::from_name(self.enc())
+        Parameters::content_encryption(self)
     }
 
     /// Returns the JWS `alg`, if this build knows it.
     pub fn signature_algorithm(&self) -> Option<SignatureAlgorithm> {
-        SignatureAlgorithm::from_name(self.alg())
+        Parameters::signature_algorithm(self)
     }
 
     /// Reads `epk`, `apu` and `apv`.
@@ -220,14 +215,7 @@ impl Header {
     /// [`Error::Malformed`]: a missing or misformed `epk`, one with a private member, an `apu` or
     /// `apv` that is not strict base64url or is over [`MAX_PARTY_INFO_LEN`].
     pub fn agreement(&self) -> Result<Agreement> {
-        let Some(Value::Object(epk)) = self.members.get("epk") else {
-            return Err(bad("epk is missing or not an object"));
-        };
-        if epk.contains_key("d") {
-            return Err(bad("epk holds a private key"));
-        }
-        let epk = PublicPoint::from_members(epk).map_err(|error| bad(format!("epk: {error}")))?;
-        Ok(Agreement { epk, apu: self.party_info("apu")?, apv: self.party_info("apv")? })
+        Parameters::agreement(self)
     }
 
     /// Reads `iv` and `tag` of AES in GCM as a key wrap (RFC 7518 section 4.7.1), decoded. Their lengths
@@ -236,45 +224,7 @@ impl Header {
     /// # Errors
     /// [`Error::Malformed`]: one is missing or not strict base64url.
     pub fn gcm_key_wrap(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let octets = |name| {
-            let text = self.text(name).ok_or_else(|| bad(format!("{name} is missing")))?;
-            base64url::decode(text.as_bytes()).map_err(|error| bad(format!("{name} is {error}")))
-        };
-        Ok((octets("iv")?, octets("tag")?))
-    }
-
-    fn party_info(&self, name: &str) -> Result<Vec<u8>> {
-        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
-        let info = base64url::decode(text.as_bytes())
-            .map_err(|error| bad(format!("{name} is {error}")))?;
-        if info.len() > MAX_PARTY_INFO_LEN {
-            return Err(bad(format!("{name} is over {MAX_PARTY_INFO_LEN} bytes")));
-        }
-        Ok(info)
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.members.get(name).and_then(Value::as_str)
-    }
-
-    fn check_types(&self) -> Result<()> {
-        for name in ["alg", "enc", "kid", "typ", "cty", "zip", "apu", "apv", "iv", "tag"] {
-            if self.members.get(name).is_some_and(|value| !value.is_string()) {
-                return Err(bad(format!("{name} is not a string")));
-            }
-        }
-        let is_bad = |kid: &str| kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control);
-        if self.kid().is_some_and(is_bad) {
-            return Err(bad(format!("kid is over {MAX_KID_LEN} bytes or has control characters")));
-        }
-        Ok(())
-    }
-
-    fn check_alg(&self) -> Result<()> {
-        match self.alg().is_empty() {
-            true => Err(bad("alg is missing")),
-            false => Ok(()),
-        }
+        Parameters::gcm_key_wrap(self)
     }
 
     /// RFC 7515 section 4.1.11: not empty, no name twice, no name of the specification itself, and
@@ -298,6 +248,12 @@ impl Header {
     }
 }
 
+impl Parameters for Header {
+    fn member(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+}
+
 /// The header parameters that RFC 7515, 7516 and 7518 define, which `crit` must not name.
 const SPECIFIED: [&str; 20] = [
     "alg", "enc", "zip", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty",
@@ -309,8 +265,13 @@ pub(crate) fn is_specified(name: &str) -> bool {
     SPECIFIED.contains(&name)
 }
 
-fn bad(what: impl std::fmt::Display) -> Error {
-    Error::Malformed(format!("header: {what}"))
+/// The values that a value is of, itself counted.
+fn values(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(inner) => inner.iter().map(values).sum(),
+        Value::Object(members) => members.values().map(values).sum(),
+        _ => 0,
+    }
 }
 
 fn malformed(what: impl std::fmt::Display) -> Error {
@@ -319,6 +280,7 @@ fn malformed(what: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::jwk::MAX_KID_LEN;
     use super::*;
 
     fn parse(json: &str) -> Result<Header> {
@@ -372,6 +334,15 @@ mod tests {
         let largest = header("typ", MAX_HEADER_LEN - r#"{"alg":"ES256","typ":""}"#.len());
         assert!(Header::parse(&largest.encode_to_send().unwrap()).is_ok());
         assert!(header("typ", MAX_HEADER_LEN).encode_to_send().is_err());
+
+        let header = |count: usize| {
+            let members = [("alg", "ES256".into()), ("x", vec![0; count].into())];
+            Header::of(members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+        };
+        let fullest = header(MAX_HEADER_VALUES - 3);
+        assert!(Header::parse(&fullest.encode_to_send().unwrap()).is_ok());
+        let fuller = header(MAX_HEADER_VALUES - 2);
+        assert!(fuller.encode_to_send().is_err() && Header::parse(&fuller.encode()).is_err());
     }
 
     #[test]

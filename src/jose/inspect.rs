@@ -94,8 +94,8 @@ pub struct InspectedSignature {
 /// [`crate::Error::Malformed`] if it is neither a JWE nor a JWS in any serialization.
 pub fn inspect(token: &[u8]) -> Result<Inspection> {
     let mut found = match Kind::of(token, MAX_TOKEN_LEN)? {
-        Kind::Jwe => inspect_jwe(&Jwe::parse(token, MAX_TOKEN_LEN)?)?,
-        Kind::Jws => inspect_jws(&JwsParts::parse(token, MAX_TOKEN_LEN)?)?,
+        Kind::Jwe => inspect_jwe(Jwe::parse(token, MAX_TOKEN_LEN)?)?,
+        Kind::Jws => inspect_jws(JwsParts::parse(token, MAX_TOKEN_LEN)?)?,
     };
     found.token_len = token.len();
     found.sha256 = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -103,11 +103,11 @@ pub fn inspect(token: &[u8]) -> Result<Inspection> {
 }
 
 impl Inspection {
-    fn new(kind: &'static str, serialization: Serialization, header: &Header) -> Self {
+    fn new(kind: &'static str, serialization: Serialization, header: Header) -> Self {
         Self {
             kind,
             serialization: serialization.name(),
-            header: header.members().clone(),
+            header: header.into_members(),
             unprotected: Map::new(),
             recipients: Vec::new(),
             signatures: Vec::new(),
@@ -118,14 +118,15 @@ impl Inspection {
     }
 }
 
-fn inspect_jwe(jwe: &Jwe<'_>) -> Result<Inspection> {
-    let headers = jwe.headers()?;
-    let mut found = Inspection::new("JWE", jwe.serialization(), &headers.protected);
-    found.unprotected = jwe.unprotected.clone();
-    for recipient in &jwe.recipients {
+fn inspect_jwe(jwe: Jwe<'_>) -> Result<Inspection> {
+    let header = jwe.protected_header()?;
+    jwe.headers(&header)?;
+    let mut found = Inspection::new("JWE", jwe.serialization(), header);
+    found.unprotected = jwe.unprotected;
+    for recipient in jwe.recipients {
         found.recipients.push(InspectedRecipient {
-            header: recipient.header.clone(),
             encrypted_key_len: decode(&recipient.encrypted_key, "encrypted key")?.len(),
+            header: recipient.header,
         });
     }
     if let [only] = &found.recipients[..] {
@@ -141,23 +142,25 @@ fn inspect_jwe(jwe: &Jwe<'_>) -> Result<Inspection> {
     Ok(found)
 }
 
-fn inspect_jws(jws: &JwsParts<'_>) -> Result<Inspection> {
-    let (mut headers, mut signatures) = (Vec::new(), Vec::new());
-    for signature in &jws.signatures {
+fn inspect_jws(jws: JwsParts<'_>) -> Result<Inspection> {
+    let (mut is_encoded, mut signatures) = (None, Vec::new());
+    for signature in jws.signatures {
         let header = Header::parse_protected(&signature.protected)?;
         // What is said of no algorithm is no signature.
-        Header::joint(&header, &[&signature.header])?;
+        signature.jose_header(&header)?;
+        is_encoded = is_encoded.or(Some(header.b64()?));
         signatures.push(InspectedSignature {
-            protected: header.members().clone(),
-            header: signature.header.clone(),
+            protected: header.into_members(),
             signature_len: decode(&signature.signature, "signature")?.len(),
+            header: signature.header,
         });
-        headers.push(header);
     }
-    let none = Header::of(Map::new());
-    let header = if let [only] = &headers[..] { only } else { &none };
-    let mut found = Inspection::new("JWS", jws.serialization, header);
-    let is_encoded = headers.first().map_or(Ok(true), Header::b64)?;
+    let header = match &signatures[..] {
+        [only] => only.protected.clone(),
+        _ => Map::new(),
+    };
+    let mut found = Inspection::new("JWS", jws.serialization, Header::of(header));
+    let is_encoded = is_encoded.unwrap_or(true);
     let payload = match (&jws.payload, is_encoded) {
         (None, _) => None,
         (Some(payload), true) => Some(decode(payload, "payload")?.len()),

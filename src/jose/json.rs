@@ -12,10 +12,11 @@ use crate::secret::Wiped;
 /// claims of OpenID Connect for Identity Assurance) stay under 12.
 pub const MAX_DEPTH: usize = 32;
 
-/// How many values a token, its header or its claims may have, counted at every level. A value of two
+/// How many values claims, a JWK or a JWK Set may have, counted at every level. A value of two
 /// characters takes hundreds of bytes once it is parsed: this keeps what a parser allocates in
-/// proportion to the text. A JWE to a thousand recipients, and a set of as many keys, have under
-/// 16,000.
+/// proportion to the text. A set of a thousand keys has under 16,000. Headers have less, see
+/// [`MAX_HEADER_VALUES`](super::header::MAX_HEADER_VALUES); members of a JSON serialization that nobody
+/// knows are not kept.
 pub const MAX_VALUES: usize = 65_536;
 
 /// Parses one JSON object.
@@ -25,7 +26,15 @@ pub const MAX_VALUES: usize = 65_536;
 /// over [`MAX_DEPTH`], more than [`MAX_VALUES`] values, another value than an object, or no JSON at
 /// all.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    parse_within(text, Room::new(usize::MAX, MAX_VALUES))
+    parse_object_of(text, MAX_VALUES)
+}
+
+/// As [`parse_object`], of at most `max_values` values.
+pub(crate) fn parse_object_of(
+    text: &[u8],
+    max_values: usize,
+) -> Result<Map<String, Value>, JsonError> {
+    parse_within(text, Room::new(usize::MAX, max_values))
 }
 
 /// Parses one JSON object that nobody else has written, of any number of values.
@@ -33,7 +42,7 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
 /// # Errors
 /// As [`parse_object`].
 pub(crate) fn parse_own_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    parse_within(text, Room::new(usize::MAX, usize::MAX))
+    parse_object_of(text, usize::MAX)
 }
 
 fn parse_within(text: &[u8], room: Room) -> Result<Map<String, Value>, JsonError> {

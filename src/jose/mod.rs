@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod json;
 pub mod jwk;
 pub mod oct;
+pub(crate) mod parameters;
 pub(crate) mod pem;
 pub mod pkcs8;
 pub mod refused;

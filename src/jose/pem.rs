@@ -3,6 +3,8 @@
 use pkcs8::LineEnding;
 use pkcs8::der::Document;
 
+use zeroize::Zeroizing;
+
 use super::jwk::JwkError;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -38,12 +40,33 @@ impl Block<'_> {
     /// Returns the octets of the block.
     ///
     /// # Errors
-    /// Anything but RFC 7468's strict form around one DER value.
+    /// Anything but RFC 7468's standard form around one DER value.
     pub(crate) fn decode(&self) -> Result<Vec<u8>, JwkError> {
-        match Document::from_pem(self.text) {
+        match Document::from_pem(&self.strict()) {
             Ok((_, document)) => Ok(document.into_vec()),
             Err(_) => Err(JwkError(format!("the PEM block {:?} cannot be read", self.shown()))),
         }
+    }
+
+    /// Returns the block in the strict form, which is what the decoder takes: lines of 64 characters and
+    /// nothing after them. The standard form has lines of any length, and white space at their ends (RFC
+    /// 7468 section 3); Java's MIME encoder writes 76.
+    pub(crate) fn strict(&self) -> Zeroizing<String> {
+        const LINE: usize = 64;
+        let (first, rest) = self.text.split_once('\n').unwrap_or((self.text, ""));
+        let (base64, last) = rest.split_at(rest.find(END).unwrap_or(rest.len()));
+        // As long as it can get: it may be of a secret, and is not moved.
+        let mut text = Zeroizing::new(String::with_capacity(self.text.len() * 2 + 2));
+        text.push_str(first.trim_end());
+        for (at, next) in base64.chars().filter(|next| !next.is_ascii_whitespace()).enumerate() {
+            if at % LINE == 0 {
+                text.push('\n');
+            }
+            text.push(next);
+        }
+        text.push('\n');
+        text.push_str(last);
+        text
     }
 
     /// Returns whether the block has a private key in it.

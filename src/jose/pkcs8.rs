@@ -26,7 +26,8 @@ pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
     let Some(text) = pem::text(bytes) else {
         return parse_der(bytes);
     };
-    let (label, document) = SecretDocument::from_pem(private_block(text)?)
+    let text = private_block(text)?.strict();
+    let (label, document) = SecretDocument::from_pem(&text)
         .map_err(|_| JwkError("the PEM text cannot be read".into()))?;
     match label {
         "PRIVATE KEY" => pkcs8_key(document.as_bytes()),
@@ -41,16 +42,13 @@ pub fn parse(bytes: &[u8]) -> Result<PrivateJwk, JwkError> {
 
 /// Returns the one PEM block of a private key. Certificates, and the curve that
 /// `openssl ecparam -genkey` writes, are blocks of their own, before it or after it.
-fn private_block(text: &str) -> Result<&str, JwkError> {
+fn private_block(text: &str) -> Result<pem::Block<'_>, JwkError> {
     let mut private = pem::blocks(text).filter(pem::Block::is_private);
     match (private.next(), private.next()) {
         (Some(_), Some(_)) => Err(JwkError("more than one private key in the PEM text".into())),
-        (Some(block), None) => Ok(block.text),
+        (Some(block), None) => Ok(block),
         // Whatever else it is, it is named.
-        (None, _) => {
-            let last = pem::blocks(text).last();
-            last.map(|block| block.text).ok_or_else(|| JwkError("no PEM block".into()))
-        }
+        (None, _) => pem::blocks(text).last().ok_or_else(|| JwkError("no PEM block".into())),
     }
 }
 
@@ -136,7 +134,7 @@ fn key_octets(der: &[u8]) -> Result<&[u8], JwkError> {
     Ok(octets.as_bytes())
 }
 
-fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
+pub(super) fn scalar_key(curve: Curve, scalar: &[u8]) -> Result<PrivateJwk, JwkError> {
     let padding = curve.field_len().checked_sub(scalar.len());
     // Leading zeros may be missing of a number, on the P curves, never of the octets of the others
     // (RFC 8410 section 7).

@@ -111,8 +111,12 @@ impl Decrypted {
 }
 
 /// Decrypts with the keys that could be the one: one if the token names it, else the candidates of
-/// its recipients, every one of which is tried each time, so that neither the answer nor the time
-/// says which came close.
+/// its recipients. Every device is asked each time, and a token that does not open has been tried with
+/// every key, so that neither the answer nor the time says which came close. Once the content is open it
+/// is not decrypted again.
+///
+/// It takes the memory of the ciphertext, decrypted in place, and once more that of the ciphertext while
+/// there are keys left to try.
 ///
 /// # Errors
 /// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
@@ -130,14 +134,20 @@ pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decr
     let mut opened = None;
     let mut fault = Error::DecryptionFailed;
     for (place, attempt) in attempts.iter().enumerate() {
-        // It can be long: the last attempt has it for itself.
-        let ciphertext = match place + 1 == attempts.len() {
-            true => Cow::Owned(std::mem::take(&mut ciphertext)),
-            false => Cow::Borrowed(&ciphertext[..]),
+        // It can be long: it is there twice only while another attempt may need it.
+        let content = match &opened {
+            Some(_) => None,
+            None if place + 1 == attempts.len() => {
+                Some(Cow::Owned(std::mem::take(&mut ciphertext)))
+            }
+            None => Some(Cow::Borrowed(&ciphertext[..])),
         };
-        match attempt.run(&token, aad.as_bytes(), ciphertext) {
-            Ok(content) if opened.is_none() => opened = Some((content, place)),
-            Ok(_) | Err(Error::DecryptionFailed) => {}
+        match attempt.run(&token, aad.as_bytes(), content) {
+            Ok(content) => {
+                opened = Some((content, place));
+                ciphertext = Vec::new();
+            }
+            Err(Error::DecryptionFailed) => {}
             Err(error) => fault = error,
         }
     }
@@ -150,11 +160,12 @@ pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decr
 }
 
 impl Attempt<'_> {
+    /// Asks the device; decrypts the content, if another key has not done so.
     fn run(
         &self,
         token: &JweToken<'_>,
         aad: &[u8],
-        ciphertext: Cow<'_, [u8]>,
+        content: Option<Cow<'_, [u8]>>,
     ) -> Result<(Plaintext, CekPlacement)> {
         let recipient = &token.recipients()[self.recipient];
         let request = recipient.recovery.request(&recipient.encrypted_key);
@@ -182,9 +193,11 @@ impl Attempt<'_> {
             Err(error) => return Err(error.into()),
         };
         let (iv, tag) = (&token.iv, &token.tag);
-        let opened = match ciphertext {
-            Cow::Owned(ciphertext) => cek.decrypt_in_place(iv, aad, ciphertext, tag),
-            Cow::Borrowed(ciphertext) => cek.decrypt(iv, aad, ciphertext, tag),
+        let opened = match content {
+            // Nothing is left to decrypt: as if it had failed, for the device's sake.
+            None => Err(BackendError::Rejected),
+            Some(Cow::Owned(ciphertext)) => cek.decrypt_in_place(iv, aad, ciphertext, tag),
+            Some(Cow::Borrowed(ciphertext)) => cek.decrypt(iv, aad, ciphertext, tag),
         };
         match opened {
             Ok(plaintext) if !has_stray_key => Ok((plaintext, cek.placement())),

@@ -1,7 +1,6 @@
 //! Whom a content is encrypted to: public-key work, all of it on the host.
 
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::agreement_info;
 use crate::backend::HostCek;
@@ -13,6 +12,7 @@ use crate::policy::{AllowList, Policy};
 use crate::primitives::ecdh::EcdhRecipient;
 use crate::primitives::rsa::RsaRecipient;
 use crate::primitives::{aes_kw, concat_kdf};
+use crate::secret::KeyBytes;
 
 /// A recipient's public key: checked and parsed once, kept for as many tokens as there are.
 ///
@@ -100,6 +100,7 @@ impl Recipient {
 
     /// Returns whether the key can do `alg` and its owner allows it: a JWK that names an `alg` is
     /// for that one alone (RFC 7517 section 4.4).
+    #[must_use]
     pub fn fits(&self, alg: KeyManagement) -> bool {
         alg.fits(self.jwk.key.kind()) && self.jwk.alg.as_ref().is_none_or(|name| name == alg.name())
     }
@@ -134,7 +135,7 @@ impl Recipient {
             }
             (RecipientKey::Point(peer), _, Some(wrap)) => {
                 let (derived, members) = derive(peer, alg, enc, parties)?;
-                let encrypted_key = aes_kw::wrap(wrap, &derived, cek.expose_to_wrap());
+                let encrypted_key = aes_kw::wrap(wrap, derived.expose(), cek.expose_to_wrap());
                 Ok(Delivered { encrypted_key, members })
             }
             _ => Err(self.unfit(alg)),
@@ -171,7 +172,7 @@ pub fn choose<'r>(
 }
 
 /// A derived key, and the header members that let the recipient derive it too.
-type Derived = (Zeroizing<Vec<u8>>, Map<String, Value>);
+type Derived = (KeyBytes, Map<String, Value>);
 
 /// Agrees with a fresh ephemeral key.
 fn derive(

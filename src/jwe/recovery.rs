@@ -6,8 +6,9 @@ use crate::backend::CekRequest;
 use crate::error::{Error, Result};
 use crate::jose::alg::KeyManagementMode as Mode;
 use crate::jose::alg::{AesKeyWrap, ContentEncryption, Hash, KeyKind, KeyManagement};
-use crate::jose::header::{Agreement, Header};
+use crate::jose::header::Agreement;
 use crate::jose::jwk::PublicPoint;
+use crate::jose::parameters::Parameters;
 use crate::primitives::ecdh;
 
 /// What recovering a CEK needs beside the encrypted key, read out of a recipient's header and
@@ -31,7 +32,11 @@ impl Recovery {
     ///
     /// # Errors
     /// [`Error::Malformed`]: a member is missing or misformed, or `epk` is not a valid point.
-    pub(super) fn of(alg: KeyManagement, enc: ContentEncryption, header: &Header) -> Result<Self> {
+    pub(super) fn of(
+        alg: KeyManagement,
+        enc: ContentEncryption,
+        header: &impl Parameters,
+    ) -> Result<Self> {
         match alg.mode() {
             Mode::KeyEncryption(hash) => return Ok(Self::RsaOaep(hash)),
             Mode::KeyWrapping(wrap) => return Ok(Self::AesKw(wrap)),

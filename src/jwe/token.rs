@@ -6,6 +6,7 @@ use super::recovery::Recovery;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyKind, KeyManagement};
 use crate::jose::header::Header;
+use crate::jose::parameters::Parameters;
 use crate::jose::serialization::{Jwe, Serialization, decode};
 use crate::policy::JweRules;
 
@@ -23,11 +24,8 @@ use crate::policy::JweRules;
 /// ```
 #[derive(Debug)]
 pub struct JweToken<'a> {
-    /// The protected header: all that the content's tag vouches for. Where the token is in a JSON
-    /// serialization, a recipient's `alg` and `kid` can be elsewhere: see [`JweToken::recipients`].
-    pub header: Header,
-    /// The `enc`, the same for every recipient.
-    pub enc: ContentEncryption,
+    header: Header,
+    pub(super) enc: ContentEncryption,
     recipients: Vec<JweRecipient>,
     pub(crate) passed_over: Vec<PassedOver>,
     pub(super) parts: Jwe<'a>,
@@ -69,8 +67,7 @@ pub struct JweRecipient {
     pub index: usize,
     /// Its `alg`.
     pub alg: KeyManagement,
-    /// The JOSE header: the union of the protected and the unprotected parts.
-    pub(super) joint: Header,
+    kid: Option<String>,
     pub(super) recovery: Recovery,
     pub(super) encrypted_key: Vec<u8>,
 }
@@ -114,43 +111,50 @@ impl<'a> JweToken<'a> {
         let ciphertext = decode(&parts.ciphertext, "ciphertext")?;
         let tag = decode(&parts.tag, "authentication tag")?;
         let aad = decode(&parts.aad, "aad")?;
-        let headers = parts.headers()?;
-        for (joint, recipient) in headers.joint.iter().zip(&parts.recipients) {
-            rules.limits.check(joint)?;
+        let header = parts.protected_header()?;
+        let joint = parts.joint_headers(&header)?;
+        for (joint, recipient) in joint.iter().zip(&parts.recipients) {
+            rules.limits.check(joint, &header)?;
             rules.unprotected.check(&parts.unprotected, &recipient.header)?;
         }
         let mut enc = None;
         let (mut recipients, mut passed_over) = (Vec::new(), Vec::new());
-        for (index, (joint, encrypted_key)) in
-            headers.joint.into_iter().zip(encrypted_keys).enumerate()
-        {
-            let checked = rules.check_alg(&joint).and_then(|alg| {
-                let enc = *enc.insert(rules.check_enc(&joint)?);
-                Ok((alg, Recovery::of(alg, enc, &joint)?))
-            });
+        for (index, (joint, encrypted_key)) in joint.iter().zip(encrypted_keys).enumerate() {
+            let checked =
+                joint.checked().and_then(|joint| rules.check_alg(&joint)).and_then(|alg| {
+                    let enc = *enc.insert(rules.check_enc(joint)?);
+                    Ok((alg, Recovery::of(alg, enc, joint)?))
+                });
+            let kid = joint.kid().map(str::to_owned);
             match checked {
                 Ok((alg, recovery)) => {
-                    recipients.push(JweRecipient { index, alg, joint, recovery, encrypted_key })
+                    recipients.push(JweRecipient { index, alg, kid, recovery, encrypted_key });
                 }
-                Err(why) => {
-                    passed_over.push(PassedOver { kid: joint.kid().map(str::to_owned), why });
-                }
+                Err(why) => passed_over.push(PassedOver { kid, why }),
             }
         }
         match enc {
-            Some(enc) if !recipients.is_empty() => Ok(Self {
-                header: headers.protected,
-                enc,
-                recipients,
-                passed_over,
-                parts,
-                iv,
-                ciphertext,
-                tag,
-                aad,
-            }),
+            Some(enc) if !recipients.is_empty() => {
+                Ok(Self { header, enc, recipients, passed_over, parts, iv, ciphertext, tag, aad })
+            }
             _ => Err(most_telling(passed_over.into_iter().map(|it| it.why).collect())),
         }
+    }
+
+    /// Returns the protected header: all that the content's tag vouches for. Where the token is in a JSON
+    /// serialization, a recipient's `alg` and `kid` can be elsewhere: see [`JweToken::recipients`].
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the protected header.
+    pub fn into_header(self) -> Header {
+        self.header
+    }
+
+    /// Returns the `enc`, the same for every recipient.
+    pub fn enc(&self) -> ContentEncryption {
+        self.enc
     }
 
     /// Returns the recipients that are not passed over, at least one.
@@ -184,11 +188,12 @@ impl<'a> JweToken<'a> {
 impl JweRecipient {
     /// Returns the `kid` of its key, from wherever policy lets it be.
     pub fn kid(&self) -> Option<&str> {
-        self.joint.kid()
+        self.kid.as_deref()
     }
 
     /// Returns whether a key could be the one: it has the `alg`, for ECDH-ES the curve of `epk`, and for
     /// `dir` the length that `enc` needs.
+    #[must_use]
     pub fn fits(&self, algs: &[KeyAlgorithm], kind: KeyKind) -> bool {
         let has_alg = algs.contains(&KeyAlgorithm::Unwrap(self.alg));
         has_alg && self.alg.fits(kind) && self.recovery.fits(kind)

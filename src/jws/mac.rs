@@ -194,8 +194,8 @@ impl Jws<'_> {
         for (index, checked) in self.candidates_of(key, among, kid)? {
             let input = stream::whole(&checked.text, payload);
             match key.verify_mac(checked.alg, &input, &checked.signature) {
-                Ok(true) => return Ok((index, checked)),
-                Ok(false) => {}
+                Ok(()) => return Ok((index, checked)),
+                Err(BackendError::Rejected) => {}
                 // Its own header makes it longer than the device takes: another may be shorter.
                 Err(error @ BackendError::Unsupported { .. }) => too_long = Some(error),
                 Err(error) => return Err(error.into()),
@@ -226,7 +226,7 @@ impl Jws<'_> {
             Among::One => self.only()?.alg,
             Among::Any(alg) => alg,
         };
-        let is_meant = |checked: &Checked<'_>| match (checked.believed.kid(), kid) {
+        let is_meant = |checked: &Checked<'_>| match (checked.kid.as_deref(), kid) {
             (Some(told), Some(kid)) => told == kid,
             _ => true,
         };

@@ -1,6 +1,7 @@
 //! A JWS in any serialization, with any number of signatures.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Read;
 
 use zeroize::Zeroizing;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::base64url;
 use crate::jose::header::Header;
+use crate::jose::parameters::Parameters;
 use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
 use crate::policy::{JwsRules, JwsUnprotectedHeader};
 use crate::primitives::digest::Hasher;
@@ -56,7 +58,6 @@ use crate::secret::Plaintext;
 ///     jws.verify(trusted);
 /// }
 /// ```
-#[derive(Debug)]
 pub struct Jws<'a> {
     payload: Option<Cow<'a, str>>,
     is_compact: bool,
@@ -70,8 +71,8 @@ pub struct Jws<'a> {
 pub(super) struct Checked<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) protected: Header,
-    /// What policy believes: the protected header, or both.
-    pub(super) believed: Header,
+    /// From wherever policy believes it.
+    pub(super) kid: Option<String>,
     pub(super) alg: SignatureAlgorithm,
     pub(super) signature: Vec<u8>,
 }
@@ -90,14 +91,12 @@ impl<'a> Jws<'a> {
         let (mut signatures, mut b64) = (Vec::with_capacity(parts.signatures.len()), None);
         for signature in parts.signatures {
             let read = read_header(&signature);
-            if let Ok((_, _, encoded)) = &read
+            if let Ok((_, encoded)) = &read
                 && *b64.get_or_insert(*encoded) != *encoded
             {
                 return Err(Error::Malformed("the signatures differ in b64".into()));
             }
-            let checked = read.and_then(|(protected, joined, _)| {
-                Checked::new(signature, protected, joined, rules)
-            });
+            let checked = read.and_then(|(protected, _)| Checked::new(signature, protected, rules));
             if let (Err(error), true) = (&checked, is_only) {
                 return Err(error.clone());
             }
@@ -118,21 +117,23 @@ impl<'a> Jws<'a> {
         self.signatures.len()
     }
 
-    /// Returns the headers as policy believes them, of every signature; nothing of them is verified.
+    /// Returns what every signature says that it is by: `alg` and `kid`, from where policy believes them;
+    /// nothing of it is verified.
     ///
     /// # Errors
     /// The first signature's that policy refuses.
-    pub fn headers(&self) -> Result<Vec<&Header>> {
-        let headers = self.signatures.iter().map(|signature| match signature {
-            Ok(checked) => Ok(&checked.believed),
+    pub fn claimed(&self) -> Result<Vec<(SignatureAlgorithm, Option<&str>)>> {
+        let claimed = self.signatures.iter().map(|signature| match signature {
+            Ok(checked) => Ok((checked.alg, checked.kid.as_deref())),
             Err(error) => Err(error.clone()),
         });
-        headers.collect()
+        claimed.collect()
     }
 
     /// Returns whether every signature that policy lets through can be verified without the payload
     /// in memory: Ed25519 cannot, since it goes over the message twice (RFC 8032 section 5.1), and a MAC
     /// is for [`Jws::authenticate_reader`].
+    #[must_use]
     pub fn takes_reader(&self) -> bool {
         self.signatures.iter().flatten().all(|checked| prehash(checked.alg).is_some())
     }
@@ -240,7 +241,7 @@ impl<'a> Jws<'a> {
             [Err(error)] => Err(error.clone()),
             several => Err(Error::Policy(format!(
                 "the token has {} signatures: a MAC stands alone, or one of them must be the key's \
-                 (--require any)",
+                 (`authenticate_any`)",
                 several.len()
             ))),
         }
@@ -258,9 +259,11 @@ impl<'a> Jws<'a> {
         refused.into_iter().find(|error| matches!(error, Error::Policy(_))).cloned()
     }
 
+    /// An empty payload is as good as none: a compact JWS has no other way to say so, and jwcrypto writes it
+    /// in JSON, where RFC 7515 appendix F has the member removed.
     pub(super) fn check_detached(&self) -> Result<()> {
-        match self.payload {
-            None => Ok(()),
+        match self.payload.as_deref() {
+            None | Some("") => Ok(()),
             Some(_) => Err(Error::Malformed("the token has a payload of its own".into())),
         }
     }
@@ -278,23 +281,29 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Reads the protected header, the one that is joined with the unprotected one, and `b64`.
-fn read_header(signature: &JwsSignature<'_>) -> Result<(Header, Header, bool)> {
+/// Nobody has verified the payload: how long it is, and no more.
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws")
+            .field("payload_len", &self.payload.as_ref().map(|payload| payload.len()))
+            .field("signatures", &self.signatures)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the protected header, and `b64`.
+fn read_header(signature: &JwsSignature<'_>) -> Result<(Header, bool)> {
     let protected = Header::parse_protected(&signature.protected)?;
-    let joined = Header::joint(&protected, &[&signature.header])?;
+    signature.jose_header(&protected)?;
     let encoded = protected.b64()?;
-    Ok((protected, joined, encoded))
+    Ok((protected, encoded))
 }
 
 impl<'a> Checked<'a> {
-    fn new(
-        signature: JwsSignature<'a>,
-        protected: Header,
-        joined: Header,
-        rules: &JwsRules,
-    ) -> Result<Self> {
-        let believed = match rules.unprotected {
-            JwsUnprotectedHeader::Joint => joined,
+    fn new(signature: JwsSignature<'a>, protected: Header, rules: &JwsRules) -> Result<Self> {
+        let joint = signature.jose_header(&protected)?;
+        let (alg, kid) = match rules.unprotected {
+            JwsUnprotectedHeader::Joint => (rules.check_believed(&joint, &protected)?, joint.kid()),
             JwsUnprotectedHeader::Ignored if protected.alg().is_empty() => {
                 return Err(Error::Policy(
                     "alg is not in the protected header: nothing else is believed here".into(),
@@ -302,17 +311,17 @@ impl<'a> Checked<'a> {
             }
             JwsUnprotectedHeader::Ignored => {
                 // A key in a header that nobody reads is refused all the same.
-                rules.limits.refuse_keys(&joined)?;
-                protected.clone()
+                rules.limits.refuse_keys(&joint)?;
+                (rules.check(&protected)?, protected.kid())
             }
         };
-        let alg = rules.check(&believed)?;
+        let kid = kid.map(str::to_owned);
         let decoded = serialization::decode(&signature.signature, "signature")?;
-        Ok(Self { text: signature.protected, protected, believed, alg, signature: decoded })
+        Ok(Self { text: signature.protected, protected, kid, alg, signature: decoded })
     }
 
     fn claimed(&self) -> Claimed<'_> {
-        Claimed { alg: self.alg, kid: self.believed.kid(), signature: &self.signature }
+        Claimed { alg: self.alg, kid: self.kid.as_deref(), signature: &self.signature }
     }
 
     /// The digest of the signing input as far as it is known, if one is all that is needed.

@@ -113,6 +113,7 @@ pub fn sign_reader(signers: &[Signer<'_>], form: JwsForm, payload: impl Read) ->
 /// Returns whether [`sign_reader`] works with all of `signers`: not with Ed25519, which goes over the
 /// message twice (RFC 8032 section 5.1), and with a MAC only if it is the only one and its key takes
 /// a reader ([`HardwareKey::takes_reader`]).
+#[must_use]
 pub fn takes_reader(signers: &[Signer<'_>]) -> bool {
     match signers {
         [only] if only.alg.is_symmetric() => only.key.takes_reader(),

@@ -8,6 +8,7 @@ use crate::jose::alg::{Hash, SignatureAlgorithm};
 use crate::jose::base64url;
 use crate::jose::header::{Header, is_specified};
 use crate::jose::jwk::PublicKey;
+use crate::jose::parameters::JoseHeader;
 use crate::jose::serialization::{JwsSignature, Serialization};
 
 /// What a JWS shall say of itself.
@@ -198,8 +199,11 @@ impl<'a> Signer<'a> {
         let form = JwsForm { unencoded, ..JwsForm::default() };
         let encoded = self.protected(form).encode();
         let parsed = Header::parse(&encoded);
-        match parsed.and_then(|header| Header::joint(&header, &[&self.unprotected])) {
-            Ok(_) => Ok(encoded),
+        let checked = parsed.and_then(|header| {
+            JoseHeader::new(&header, None, &self.unprotected)?.checked().map(drop)
+        });
+        match checked {
+            Ok(()) => Ok(encoded),
             Err(error) => Err(Error::Usage(format!("header: no recipient would take it: {error}"))),
         }
     }

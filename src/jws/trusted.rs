@@ -111,12 +111,19 @@ impl TrustedKeys {
             SigningInput::Digest(digest) => key.verifying.verify_digest(alg, digest, signature),
         };
         let candidates = self.candidates(claimed, issuers)?;
-        let signed_by = candidates.into_iter().find(verifies).ok_or(Error::SignatureInvalid)?;
-        Ok(&signed_by.jwk)
+        let count = candidates.len();
+        match candidates.into_iter().take(MAX_CANDIDATES).find(verifies) {
+            Some(signed_by) => Ok(&signed_by.jwk),
+            None if count > MAX_CANDIDATES => Err(Error::Policy(format!(
+                "{count} trusted keys could have signed the token, of which {MAX_CANDIDATES} are tried \
+                 and did not: give keys and tokens a kid"
+            ))),
+            None => Err(Error::SignatureInvalid),
+        }
     }
 
-    /// Finds the keys that a signature can mean: those of its `kid` (a key without one can be meant
-    /// by any), that are allowed to do its `alg`. Two keys with one `kid` are both looked at (FAPI
+    /// Finds the keys that a signature can mean: those of its `kid`, then those without one, which can
+    /// be meant by any; all that are allowed to do its `alg`. Two keys with one `kid` are both looked at (FAPI
     /// 2.0 security profile section 5.6).
     fn candidates(
         &self,
@@ -140,6 +147,9 @@ impl TrustedKeys {
             // There are keys of the issuers: this signature is by none of them.
             return Err(match issuers {
                 Some(_) => Error::SignatureInvalid,
+                None if kid.is_none() => {
+                    Error::KeyNotFound("no key for signatures is among the trusted ones".into())
+                }
                 None => {
                     Error::KeyNotFound("no trusted key has the kid that the token names".into())
                 }
@@ -152,7 +162,8 @@ impl TrustedKeys {
             });
             is_own && alg.fits(key.jwk.key.kind())
         };
-        let fitting: Vec<_> = named.into_iter().filter(fits).take(MAX_CANDIDATES).collect();
+        let mut fitting: Vec<_> = named.into_iter().filter(fits).collect();
+        fitting.sort_by_key(|key| key.jwk.kid.is_none());
         if fitting.is_empty() {
             return Err(Error::Policy(format!(
                 "no trusted key that the token can mean is for {alg}"

@@ -1,5 +1,7 @@
 //! A compact JWS with its one signature, as a JWT is (RFC 7519 section 7.2).
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::trusted::{Claimed, SigningInput, TrustedKeys};
@@ -35,7 +37,7 @@ use crate::secret::{Plaintext, Wiped};
 /// use hsm_jose::jws::{JwsToken, TrustedKeys};
 ///
 /// let jws = JwsToken::parse(token.as_bytes(), &policy.jws)?;
-/// assert_eq!(jws.alg, es256);
+/// assert_eq!(jws.alg(), es256);
 /// let trusted = TrustedKeys::new(JwkSet { keys: vec![jwk] }, &policy);
 /// assert_eq!(jws.verify(&trusted)?.get().as_bytes(), b"payload");
 /// # Ok::<(), hsm_jose::Error>(())
@@ -48,12 +50,18 @@ use crate::secret::{Plaintext, Wiped};
 ///     jws.payload()
 /// }
 /// ```
-#[derive(Debug)]
+///
+/// And what policy has seen stays as it was:
+///
+/// ```compile_fail,E0616
+/// # use hsm_jose::jose::header::Header;
+/// fn other(mut jws: hsm_jose::jws::JwsToken<'_>, header: Header) {
+///     jws.header = header;
+/// }
+/// ```
 pub struct JwsToken<'a> {
-    /// The protected header.
-    pub header: Header,
-    /// Its `alg`.
-    pub alg: SignatureAlgorithm,
+    header: Header,
+    alg: SignatureAlgorithm,
     parts: CompactJws<'a>,
 }
 
@@ -126,6 +134,21 @@ impl<'a> JwsToken<'a> {
         Ok(Self { header, alg, parts })
     }
 
+    /// Returns the protected header; nothing of it is verified.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the protected header; nothing of it is verified.
+    pub fn into_header(self) -> Header {
+        self.header
+    }
+
+    /// Returns its `alg`, which policy allows.
+    pub fn alg(&self) -> SignatureAlgorithm {
+        self.alg
+    }
+
     /// Verifies the signature and returns the payload.
     ///
     /// # Errors
@@ -162,6 +185,16 @@ impl<'a> JwsToken<'a> {
         let input = SigningInput::Message(input);
         let key = Box::new(keys.signer_of(input, claimed, None)?.clone());
         Ok(Verified { value: (), header: self.header, key })
+    }
+}
+
+/// Nobody has verified the payload: how long it is, and no more.
+impl fmt::Debug for JwsToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwsToken")
+            .field("header", &self.header)
+            .field("payload_len", &self.parts.payload.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,6 +27,7 @@ use crate::secret::Wiped;
 ///         hsm_jose::jwt::SystemClock.now() + 60
 ///     }
 /// }
+/// assert!(Ahead.now() > hsm_jose::jwt::SystemClock.now());
 /// ```
 pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Returns the seconds since 1970-01-01T00:00:00Z, leap seconds not counted.

@@ -40,7 +40,9 @@ pub fn explain_outside(policy: &Policy, token: &[u8]) -> Explanation {
             Kind::Jwe => allowed_jwe(&JweToken::parse(token, &policy.jwe)?, steps),
             Kind::Jws => {
                 let jws = Jws::parse(token, &policy.jws)?;
-                jws.headers()?.into_iter().for_each(|header| allowed(header, steps));
+                for (alg, kid) in jws.claimed()? {
+                    allowed_as(&format!("alg {alg}"), kid, steps);
+                }
             }
         }
         Ok(())
@@ -67,17 +69,20 @@ fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Resul
     let lacking = || Error::Config(format!("context {} lacks rules for its nesting", context.name));
     let header = match context.nesting {
         Nesting::Jws => {
-            let header = JwsToken::parse(token, rules.jws.as_ref().ok_or_else(lacking)?)?.header;
+            let header =
+                JwsToken::parse(token, rules.jws.as_ref().ok_or_else(lacking)?)?.into_header();
             context.check_typ(&header)?;
             header
         }
         Nesting::JweOfJws => {
-            let header = JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.header;
+            let header =
+                JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.into_header();
             check_nested_cty(&header)?;
             header
         }
         Nesting::Jwe => {
-            let header = JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.header;
+            let header =
+                JweToken::parse(token, rules.jwe.as_ref().ok_or_else(lacking)?)?.into_header();
             refuse_nested_cty(&header)?;
             context.check_typ(&header)?;
             header
@@ -92,10 +97,10 @@ fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Resul
 
 fn allowed_jwe(token: &JweToken<'_>, steps: &mut Vec<String>) {
     if token.serialization() == Serialization::Compact {
-        return allowed(&token.header, steps);
+        return allowed(token.header(), steps);
     }
     steps.push("well formed, and of an allowed length".into());
-    steps.push(format!("content allowed: enc {}", token.enc));
+    steps.push(format!("content allowed: enc {}", token.enc()));
     for recipient in token.recipients() {
         let named = match recipient.kid() {
             Some(_) => "names a kid",
@@ -111,12 +116,17 @@ fn allowed_jwe(token: &JweToken<'_>, steps: &mut Vec<String>) {
 }
 
 fn allowed(header: &Header, steps: &mut Vec<String>) {
+    let what = match header.enc() {
+        "" => format!("alg {}", header.alg()),
+        enc => format!("alg {}, enc {enc}", header.alg()),
+    };
+    allowed_as(&what, header.kid(), steps);
+}
+
+fn allowed_as(what: &str, kid: Option<&str>, steps: &mut Vec<String>) {
     steps.push("well formed, and of an allowed length".into());
-    steps.push(match header.enc() {
-        "" => format!("header allowed: alg {}", header.alg()),
-        enc => format!("header allowed: alg {}, enc {enc}", header.alg()),
-    });
-    steps.push(match header.kid() {
+    steps.push(format!("header allowed: {what}"));
+    steps.push(match kid {
         Some(_) => "names a kid: whether we hold it is for the keyring to say".into(),
         None => "names no kid: the keys that fit would be tried".into(),
     });

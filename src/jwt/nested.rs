@@ -19,15 +19,40 @@ use super::steps::DecryptedJwt;
 /// Claims of an opened token: verified, or (in contexts that say so) only decrypted.
 ///
 /// ```
-/// use hsm_jose::jwt::Opened;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::config::Config;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::jwk::PublicJwk;
+/// # use hsm_jose::jws::TrustedKeys;
+/// # use hsm_jose::jwe::{self, Attempt, Decrypted, JweBuilder, JweToken, Recipient};
+/// # use hsm_jose::jwt::OuterKeys;
+/// # struct Only<'k>(&'k dyn HardwareKey);
+/// # impl OuterKeys for Only<'_> {
+/// #     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> hsm_jose::Result<Decrypted> {
+/// #         jwe::decrypt(token, &[Attempt { recipient: 0, key: self.0 }])
+/// #     }
+/// # }
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// # let key = MemoryKeystore::new("soft").generate_ephemeral(&spec)?;
+/// # let recipient = Recipient::new(PublicJwk::bare(key.info().public.clone().unwrap()))?;
+/// # let text = "schema = 1\nenvironment = \"test\"\n[keystore.soft]\ntype = \"memory\"\n\
+/// #     [context.vp]\nnesting = \"jwe\"\n[context.vp.open]\ndecrypt = [\"verifier-enc\"]\n";
+/// # let config = Config::parse("hsm-jose.toml".as_ref(), text)?;
+/// # let context = hsm_jose::engine::load::contexts(&config)?.remove(0);
+/// # let token = JweBuilder::new(ContentEncryption::A256Gcm)
+/// #     .to(&recipient, alg)
+/// #     .encrypt(Default::default(), br#"{"vp_token":"presented"}"#)?;
+/// # let (keys, trusted, now) = (Only(&*key), TrustedKeys::default(), 1_780_000_000);
+/// use hsm_jose::jwt::{self, Opened};
 ///
-/// /// Only what somebody signed is acted upon.
-/// fn subject(opened: &Opened) -> Option<&str> {
-///     match opened {
-///         Opened::Verified(claims) => claims.get().members().get("sub")?.as_str(),
-///         _ => None,
-///     }
-/// }
+/// let opened = jwt::open(&context, token.as_bytes(), &keys, &trusted, now)?;
+/// assert_eq!(opened.claims().members()["vp_token"], "presented");
+/// // Only what somebody signed is acted upon, and nobody signs the tokens of this context.
+/// assert!(!matches!(opened, Opened::Verified(_)));
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -42,12 +67,40 @@ pub enum Opened {
 /// them. They never become [`Verified`].
 ///
 /// ```
-/// use hsm_jose::jwt::DecryptedUnsigned;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::config::Config;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::jwk::PublicJwk;
+/// # use hsm_jose::jws::TrustedKeys;
+/// # use hsm_jose::jwe::{self, Attempt, Decrypted, JweBuilder, JweToken, Recipient};
+/// # use hsm_jose::jwt::OuterKeys;
+/// # struct Only<'k>(&'k dyn HardwareKey);
+/// # impl OuterKeys for Only<'_> {
+/// #     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> hsm_jose::Result<Decrypted> {
+/// #         jwe::decrypt(token, &[Attempt { recipient: 0, key: self.0 }])
+/// #     }
+/// # }
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// # let key = MemoryKeystore::new("soft").generate_ephemeral(&spec)?;
+/// # let recipient = Recipient::new(PublicJwk::bare(key.info().public.clone().unwrap()))?;
+/// # let text = "schema = 1\nenvironment = \"test\"\n[keystore.soft]\ntype = \"memory\"\n\
+/// #     [context.vp]\nnesting = \"jwe\"\n[context.vp.open]\ndecrypt = [\"verifier-enc\"]\n";
+/// # let config = Config::parse("hsm-jose.toml".as_ref(), text)?;
+/// # let context = hsm_jose::engine::load::contexts(&config)?.remove(0);
+/// # let token = JweBuilder::new(ContentEncryption::A256Gcm)
+/// #     .to(&recipient, alg)
+/// #     .encrypt(Default::default(), br#"{"vp_token":"presented"}"#)?;
+/// # let (keys, trusted, now) = (Only(&*key), TrustedKeys::default(), 1_780_000_000);
+/// use hsm_jose::jwt::{self, Opened};
 ///
-/// /// An OpenID4VP response: the presentation in it is verified by what it is signed with.
-/// fn presentation(response: &DecryptedUnsigned) -> Option<&str> {
-///     response.claims().members().get("vp_token")?.as_str()
-/// }
+/// let opened = jwt::open(&context, token.as_bytes(), &keys, &trusted, now)?;
+/// let Opened::Unsigned(response) = opened else { panic!("a context of signed tokens") };
+/// // An OpenID4VP response: the presentation in it is verified by what it is signed with.
+/// assert_eq!(response.claims().members()["vp_token"], "presented");
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 ///
 /// It does not pass for something that was verified:
@@ -70,9 +123,28 @@ pub struct DecryptedUnsigned {
 /// candidates.
 ///
 /// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::config::Config;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::jwk::PublicJwk;
+/// # use hsm_jose::jws::TrustedKeys;
+/// # use hsm_jose::jwe::{JweBuilder, Recipient};
+/// # let alg = KeyManagement::EcdhEsA256Kw;
+/// # let shape = KeyShape::Curve(Curve::P256);
+/// # let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
+/// # let key = MemoryKeystore::new("soft").generate_ephemeral(&spec)?;
+/// # let recipient = Recipient::new(PublicJwk::bare(key.info().public.clone().unwrap()))?;
+/// # let text = "schema = 1\nenvironment = \"test\"\n[keystore.soft]\ntype = \"memory\"\n\
+/// #     [context.vp]\nnesting = \"jwe\"\n[context.vp.open]\ndecrypt = [\"verifier-enc\"]\n";
+/// # let config = Config::parse("hsm-jose.toml".as_ref(), text)?;
+/// # let context = hsm_jose::engine::load::contexts(&config)?.remove(0);
+/// # let token = JweBuilder::new(ContentEncryption::A256Gcm)
+/// #     .to(&recipient, alg)
+/// #     .encrypt(Default::default(), br#"{"vp_token":"presented"}"#)?;
 /// use hsm_jose::backend::HardwareKey;
 /// use hsm_jose::jwe::{self, Attempt, Decrypted, JweToken};
-/// use hsm_jose::jwt::OuterKeys;
+/// use hsm_jose::jwt::{self, OuterKeys};
 ///
 /// /// One key, whatever the token names.
 /// struct Only<'k>(&'k dyn HardwareKey);
@@ -82,6 +154,11 @@ pub struct DecryptedUnsigned {
 ///         jwe::decrypt(token, &[Attempt { recipient: 0, key: self.0 }])
 ///     }
 /// }
+///
+/// # let (keys, trusted, now) = (Only(&*key), TrustedKeys::default(), 1_780_000_000);
+/// let opened = jwt::open(&context, token.as_bytes(), &keys, &trusted, now)?;
+/// assert_eq!(opened.claims().members()["vp_token"], "presented");
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 pub trait OuterKeys {
     /// Decrypts with those keys.
@@ -169,12 +246,12 @@ pub fn open(
     only_compact(token)?;
     let outer = JweToken::parse_compact(token, jwe_rules)?;
     if context.nesting == Nesting::JweOfJws {
-        check_nested_cty(&outer.header)?;
+        check_nested_cty(outer.header())?;
         let decrypted = DecryptedJwt::of(keys.decrypt(outer, &rules.decrypt)?);
         return decrypted.verify(context, trusted, now).map(Opened::Verified);
     }
-    refuse_nested_cty(&outer.header)?;
-    context.check_typ(&outer.header)?;
+    refuse_nested_cty(outer.header())?;
+    context.check_typ(outer.header())?;
     let Decrypted { plaintext, header, .. } = keys.decrypt(outer, &rules.decrypt)?;
     let claims = Claims::parse(plaintext.into_bytes())?;
     claims.check(context, rules, None, now)?;
@@ -191,8 +268,8 @@ pub(super) fn verify(
     let jws_rules = rules.jws.as_ref().ok_or_else(|| lacks(context, "JWS rules"))?;
     only_compact(token)?;
     let jws = JwsToken::parse(token, jws_rules)?;
-    context.check_typ(&jws.header)?;
-    if jws.header.has("cty") {
+    context.check_typ(jws.header())?;
+    if jws.header().has("cty") {
         return Err(Error::Policy(
             "the signed token has a cty: its payload would not be claims".into(),
         ));

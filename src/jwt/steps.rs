@@ -61,24 +61,51 @@ pub struct SignedJwt(Zeroizing<String>);
 /// It says for whom it is, and is then decrypted; what it holds is not seen before it is verified:
 ///
 /// ```
-/// # use hsm_jose::backend::HardwareKey;
-/// # use hsm_jose::jwe::Attempt;
-/// # use hsm_jose::jws::{TrustedKeys, Verified};
-/// # use hsm_jose::policy::{Context, JweRules};
-/// use hsm_jose::jwt::{Claims, ReceivedJwt};
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::config::Config;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::jwe::Recipient;
+/// # use hsm_jose::jws::{JwsParameters, TrustedKeys};
+/// # use hsm_jose::jwt::{Claims, SignedJwt};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let (keystore, shape) = (MemoryKeystore::new("soft"), KeyShape::Curve(Curve::P256));
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let (alg, es256) = (KeyManagement::EcdhEsA256Kw, SignatureAlgorithm::Es256);
+/// # let (issuer, key) = (make(KeyAlgorithm::Sign(es256))?, make(KeyAlgorithm::Unwrap(alg))?);
+/// # let jwk = |key: &dyn HardwareKey| PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let set = JwkSet { keys: vec![jwk(&*issuer)] };
+/// # let written = serde_json::json!({ "keys": [jwk(&*issuer)] }).to_string();
+/// # std::fs::write(directory.path().join("issuers.json"), written).unwrap();
+/// # let text = "schema = 1\nenvironment = \"test\"\n[keystore.soft]\ntype = \"memory\"\n\
+/// #     [context.id]\nnesting = \"jwe(jws)\"\n[context.id.open]\ndecrypt = [\"enc\"]\n\
+/// #     audience = \"https://rp.example\"\ntrust = \"issuers.json\"\n";
+/// # let config = Config::parse(&directory.path().join("hsm-jose.toml"), text)?;
+/// # let context = hsm_jose::engine::load::contexts(&config)?.remove(0);
+/// # let policy = Policy::of(Profile::Strict);
+/// # let (issuers, now) = (TrustedKeys::new(set, &policy), 1_780_000_000);
+/// # let claims = Claims::parse(
+/// #     r#"{"iss":"a","sub":"alice","aud":"https://rp.example","exp":1780000300}"#,
+/// # )?;
+/// # let parameters = JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let recipient = Recipient::new(jwk(&*key))?;
+/// # let token = SignedJwt::sign(&claims, &*issuer, &parameters)?.encrypt(
+/// #     &recipient,
+/// #     alg,
+/// #     ContentEncryption::A256Gcm,
+/// # )?;
+/// use hsm_jose::jwe::Attempt;
+/// use hsm_jose::jwt::ReceivedJwt;
 ///
-/// fn take(
-///     token: &[u8],
-///     rules: &JweRules,
-///     key: &dyn HardwareKey,
-///     context: &Context,
-///     issuers: &TrustedKeys,
-///     now: u64,
-/// ) -> hsm_jose::Result<Verified<Claims>> {
-///     let received = ReceivedJwt::parse(token, rules)?;
-///     println!("for {:?}", received.recipient().kid());
-///     received.decrypt(&[Attempt { recipient: 0, key }])?.verify(context, issuers, now)
-/// }
+/// let received = ReceivedJwt::parse(token.as_bytes(), &policy.jwe)?;
+/// assert_eq!(received.recipient().kid(), None, "whoever it is for");
+/// let decrypted = received.decrypt(&[Attempt { recipient: 0, key: &*key }])?;
+/// let verified = decrypted.verify(&context, &issuers, now)?;
+/// assert_eq!(verified.get().members()["sub"], "alice");
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 ///
 /// There is no verifying before decrypting:
@@ -103,6 +130,56 @@ pub struct ReceivedJwt<'a>(JweToken<'a>);
 
 /// A nested JWT that was decrypted, and that nobody is known to have signed.
 ///
+/// ```
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
+/// # use hsm_jose::config::Config;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyAlgorithm, KeyManagement};
+/// # use hsm_jose::jose::alg::SignatureAlgorithm;
+/// # use hsm_jose::jose::jwk::{JwkSet, PublicJwk};
+/// # use hsm_jose::jwe::Recipient;
+/// # use hsm_jose::jws::{JwsParameters, TrustedKeys};
+/// # use hsm_jose::jwt::{Claims, SignedJwt};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// # let (keystore, shape) = (MemoryKeystore::new("soft"), KeyShape::Curve(Curve::P256));
+/// # let make = |alg| keystore.generate_ephemeral(&KeySpec { shape, algs: vec![alg] });
+/// # let (alg, es256) = (KeyManagement::EcdhEsA256Kw, SignatureAlgorithm::Es256);
+/// # let (issuer, key) = (make(KeyAlgorithm::Sign(es256))?, make(KeyAlgorithm::Unwrap(alg))?);
+/// # let jwk = |key: &dyn HardwareKey| PublicJwk::bare(key.info().public.clone().unwrap());
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let set = JwkSet { keys: vec![jwk(&*issuer)] };
+/// # let written = serde_json::json!({ "keys": [jwk(&*issuer)] }).to_string();
+/// # std::fs::write(directory.path().join("issuers.json"), written).unwrap();
+/// # let text = "schema = 1\nenvironment = \"test\"\n[keystore.soft]\ntype = \"memory\"\n\
+/// #     [context.id]\nnesting = \"jwe(jws)\"\n[context.id.open]\ndecrypt = [\"enc\"]\n\
+/// #     audience = \"https://rp.example\"\ntrust = \"issuers.json\"\n";
+/// # let config = Config::parse(&directory.path().join("hsm-jose.toml"), text)?;
+/// # let context = hsm_jose::engine::load::contexts(&config)?.remove(0);
+/// # let policy = Policy::of(Profile::Strict);
+/// # let (issuers, now) = (TrustedKeys::new(set, &policy), 1_780_000_000);
+/// # let claims = Claims::parse(
+/// #     r#"{"iss":"a","sub":"alice","aud":"https://rp.example","exp":1780000300}"#,
+/// # )?;
+/// # let parameters = JwsParameters { alg: es256, kid: None, typ: None, cty: None };
+/// # let recipient = Recipient::new(jwk(&*key))?;
+/// # let token = SignedJwt::sign(&claims, &*issuer, &parameters)?.encrypt(
+/// #     &recipient,
+/// #     alg,
+/// #     ContentEncryption::A256Gcm,
+/// # )?;
+/// use hsm_jose::jwe::Attempt;
+/// use hsm_jose::jwt::ReceivedJwt;
+///
+/// let take = || {
+///     let received = ReceivedJwt::parse(token.as_bytes(), &policy.jwe)?;
+///     received.decrypt(&[Attempt { recipient: 0, key: &*key }])
+/// };
+/// assert_eq!(take()?.verify(&context, &issuers, now)?.get().members()["sub"], "alice");
+/// // A signature of somebody that is not trusted.
+/// assert!(take()?.verify(&context, &TrustedKeys::default(), now).is_err());
+/// # Ok::<(), hsm_jose::Error>(())
+/// ```
+///
 /// Its claims are behind [`DecryptedJwt::verify`], and nowhere else:
 ///
 /// ```compile_fail,E0599
@@ -118,8 +195,6 @@ pub struct ReceivedJwt<'a>(JweToken<'a>);
 ///     decrypted.inner.as_bytes()
 /// }
 /// ```
-///
-/// See [`ReceivedJwt`] for an example that compiles.
 #[derive(Debug)]
 pub struct DecryptedJwt {
     inner: Plaintext,
@@ -176,7 +251,7 @@ impl<'a> ReceivedJwt<'a> {
     pub fn parse(token: &'a [u8], rules: &JweRules) -> Result<Self> {
         only_compact(token)?;
         let token = JweToken::parse_compact(token, rules)?;
-        check_nested_cty(&token.header)?;
+        check_nested_cty(token.header())?;
         Ok(Self(token))
     }
 

@@ -376,6 +376,7 @@ impl<'a> KeyRef<'a> {
 
 impl KeyState {
     /// Returns whether a version in this state still works for somebody.
+    #[must_use]
     pub const fn serves(self) -> bool {
         matches!(self, Self::Active | Self::Retiring)
     }

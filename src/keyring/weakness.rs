@@ -11,11 +11,13 @@ use crate::jose::jwk::PublicJwk;
 impl KeyVersion {
     /// Returns why the version does not serve, in whatever state it is: an RSA modulus that anyone can
     /// factor (ROCA, CVE-2017-15361). It is there to be seen and destroyed.
+    #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         self.public.as_ref().and_then(|jwk| jwk.key.weakness())
     }
 
     /// Returns whether the version still works for somebody: its state serves, and it is not weak.
+    #[must_use]
     pub fn serves(&self) -> bool {
         self.state.serves() && self.weakness().is_none()
     }

@@ -77,7 +77,7 @@ pub fn adopt(
     let Some(identity) = Identity::told(info) else {
         return Err(Error::Usage(format!(
             "keystore {} does not tell the public half of the key at {}: give it with \
-             --public FILE",
+             `public`",
             keystore.name(),
             info.locator
         )));

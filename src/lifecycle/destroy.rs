@@ -136,7 +136,7 @@ pub fn destroy(
     if version.state.serves() && !request.force {
         return Err(Error::Usage(format!(
             "key {} (version {}) is {}: what it serves would fail from now on, and what is \
-             encrypted to it would be lost; --force destroys it all the same",
+             encrypted to it would be lost; `force` destroys it all the same",
             key.name, version.version, version.state
         )));
     }

@@ -135,7 +135,7 @@ pub fn generate(
     // Without the lock first, so that a name that is taken costs no probe of the device.
     let present = |key: &KeyEntry| match request.if_absent {
         true => present_as_asked(key, keystore.name(), request),
-        false => Err(taken(key, "; --if-absent takes it as it is")),
+        false => Err(taken(key, "; `if_absent` takes it as it is")),
     };
     let keyring = file.read()?;
     if let Some(key) = keyring.key(&request.key.name).filter(|key| !is_interrupted(key)) {
@@ -175,7 +175,8 @@ pub fn generate(
 /// Puts a known private key into the device and enters it, active, recorded as imported.
 ///
 /// # Errors
-/// As [`generate`]; [`Error::Usage`] too if the JWK says another `alg` or `use`.
+/// As [`generate`]; [`Error::Usage`] too if the JWK says another `alg` or `use`, or its parts are not of
+/// one key ([`PrivateJwk::check`]).
 pub fn import(
     file: &KeyringFile,
     keystore: &dyn Keystore,
@@ -187,6 +188,7 @@ pub fn import(
     let purpose = key.check()?;
     key.check_fit(public.key.kind())?;
     super::jwks::check_claims(public, purpose, &key.algs)?;
+    request.private.check().map_err(|error| Error::Usage(format!("the key to import: {error}")))?;
     let spec = KeySpec { shape: KeyShape::of(&public.key), algs: key.algs.clone() };
     let known = Identity::Public(public.key.clone());
     let make = |locator: &_| keystore.import(locator, &spec, &request.private);

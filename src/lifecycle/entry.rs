@@ -88,7 +88,7 @@ impl Entry<'_> {
         let is_taken = |found: &KeyRef<'_>| Some(found.kid) == kid.as_deref();
         match keyring.versions().find(is_taken) {
             Some(found) => Err(Error::Usage(format!(
-                "the kid {:?} is that of key {}: give another with --kid",
+                "the kid {:?} is that of key {}: give another `kid`",
                 found.kid, found.key.name
             ))),
             None => Ok(()),

@@ -102,7 +102,7 @@ impl Stated<'_> {
         match self.alg.as_deref() {
             Some(own) if !is_named(own) => {
                 let own = quotable(own);
-                Err(Error::Usage(format!("the JWK says alg {own:?}, which --alg does not name")))
+                Err(Error::Usage(format!("the JWK says alg {own:?}, which `algs` does not name")))
             }
             _ => Ok(()),
         }

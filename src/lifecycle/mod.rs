@@ -143,7 +143,7 @@ impl KeyRequest {
         check_name("key", &self.name)?;
         self.kid.as_deref().map_or(Ok(()), check_kid)?;
         let Some(first) = self.algs.first() else {
-            return Err(Error::Usage(format!("key {} needs an algorithm: --alg", self.name)));
+            return Err(Error::Usage(format!("key {} needs an algorithm: `algs`", self.name)));
         };
         for (at, alg) in self.algs.iter().enumerate() {
             if self.algs[..at].contains(alg) {
@@ -179,7 +179,7 @@ impl KeyRequest {
     /// Chooses the shape of a new key.
     fn shape(&self, bits: Option<u32>, curve: Option<Curve>) -> Result<KeyShape> {
         let Some(first) = self.algs.first().copied() else {
-            return Err(Error::Usage(format!("key {} needs an algorithm: --alg", self.name)));
+            return Err(Error::Usage(format!("key {} needs an algorithm: `algs`", self.name)));
         };
         let shape = if first.is_symmetric() {
             if let Some(curve) = curve {
@@ -196,7 +196,7 @@ impl KeyRequest {
         } else {
             if let Some(bits) = bits {
                 return Err(Error::Usage(format!(
-                    "{first} is for keys on a curve, which have no --bits {bits}: use --crv"
+                    "{first} is for keys on a curve, which have no `bits` ({bits}): use `curve`"
                 )));
             }
             let own = match first {
@@ -241,7 +241,7 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
     let least = Policy::of(profile).rsa_made_bits;
     if bits < least {
         return Err(Error::Usage(format!(
-            "the {} profile makes RSA keys from {least} bits, not {bits}: leave --bits out",
+            "the {} profile makes RSA keys from {least} bits, not {bits}: leave `bits` out",
             profile.name()
         )));
     }

@@ -43,13 +43,20 @@ pub struct Orphans {
 /// An intent that a crash left.
 ///
 /// ```
-/// use hsm_jose::lifecycle::PendingKey;
-///
-/// /// What an operator is told of a command that was interrupted.
-/// fn tell(key: &PendingKey) -> String {
-///     let state = if key.in_device { "made" } else { "not made" };
-///     format!("key {} at {} was {state}", key.name, key.locator)
-/// }
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::keyring::Keyring;
+/// // What a command wrote before it asked the device, and was stopped.
+/// let keyring = r#"{ "schema": 1, "generation": 1, "keys": [{
+///     "name": "issuer-sig", "purpose": "sign", "algs": ["ES256"], "versions": [{
+///         "version": 1, "state": "pending", "created": "2026-01-01T00:00:00Z",
+///         "keystore": "test", "locator": "memory:issuer-sig", "provenance": "generated"
+///     }]
+/// }] }"#;
+/// let keyring = Keyring::parse("keyring.json".as_ref(), keyring.as_bytes())?;
+/// let found = hsm_jose::lifecycle::orphans(&keyring, &MemoryKeystore::new("test"))?;
+/// let key = &found.pending[0];
+/// assert!(key.name == "issuer-sig" && !key.in_device);
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -175,11 +175,13 @@ pub struct OpenRules {
 
 impl Nesting {
     /// Returns whether tokens carry a signature.
+    #[must_use]
     pub const fn is_signed(self) -> bool {
         matches!(self, Self::Jws | Self::JweOfJws)
     }
 
     /// Returns whether tokens are encrypted.
+    #[must_use]
     pub const fn is_encrypted(self) -> bool {
         matches!(self, Self::Jwe | Self::JweOfJws)
     }
@@ -288,10 +290,15 @@ pub fn refuse_confusable(contexts: &[Context]) -> Result<()> {
                 // Claims against a signed token: the content's form tells them apart.
                 _ => false,
             };
-            if one_source && open_a.audience == open_b.audience && typs_meet(a, b) {
+            // Whoever asks for no audience takes the tokens of any.
+            let audiences_meet = match (&open_a.audience, &open_b.audience) {
+                (Some(a), Some(b)) => a == b,
+                _ => true,
+            };
+            if one_source && audiences_meet && typs_meet(a, b) {
                 return Err(Error::Config(format!(
-                    "contexts {} and {} would accept each other's tokens: same audience, same keys, \
-                     same typ; give each a typ of its own",
+                    "contexts {} and {} would accept each other's tokens: same audience (or none), same \
+                     keys, same typ; give each a typ of its own",
                     a.name, b.name
                 )));
             }

@@ -128,7 +128,7 @@ impl CriticalExtensions {
         self.0.iter().map(CriticalExtension::name)
     }
 
-    /// Checks everything that a header's `crit` names, `understood` apart.
+    /// Checks everything that the `crit` of a protected header names, `understood` apart.
     pub(super) fn check(&self, header: &Header, understood: &[&str]) -> Result<()> {
         for name in header.crit().filter(|name| !understood.contains(name)) {
             let shown: String = name.chars().take(32).collect();

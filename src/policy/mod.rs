@@ -20,6 +20,7 @@ pub(crate) use words::{check_nested_cty, refuse_nested_cty};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
+use crate::jose::parameters::Parameters;
 use crate::jose::refused;
 
 /// An ordered list of what is allowed: never empty, and nothing twice.
@@ -137,6 +138,7 @@ impl<T: Copy + PartialEq> AllowList<T> {
     }
 
     /// Returns whether `value` is allowed.
+    #[must_use]
     pub fn contains(&self, value: T) -> bool {
         self.0.contains(&value)
     }
@@ -202,16 +204,16 @@ impl JweRules {
     /// # Errors
     /// [`Error::Policy`] with the first reason found; [`Error::Malformed`] for a header without `enc`.
     pub fn check(&self, header: &Header) -> Result<(KeyManagement, ContentEncryption)> {
-        self.limits.check(header)?;
+        self.limits.check(header, header)?;
         Ok((self.check_alg(header)?, self.check_enc(header)?))
     }
 
-    pub(crate) fn check_alg(&self, header: &Header) -> Result<KeyManagement> {
+    pub(crate) fn check_alg(&self, header: &impl Parameters) -> Result<KeyManagement> {
         let alg = header.key_management().filter(|alg| self.algs.contains(*alg));
         alg.ok_or_else(|| refused_name("alg", header.alg(), &self.algs))
     }
 
-    pub(crate) fn check_enc(&self, header: &Header) -> Result<ContentEncryption> {
+    pub(crate) fn check_enc(&self, header: &impl Parameters) -> Result<ContentEncryption> {
         if !header.has("enc") {
             // RFC 7516 section 4.1.2: it must be present.
             return Err(Error::Malformed("header: enc is missing".into()));
@@ -236,13 +238,22 @@ impl JwsRules {
         })
     }
 
-    /// Checks the header of a JWS.
+    /// Checks the header of a JWS that is protected as a whole.
     ///
     /// # Errors
     /// [`Error::Policy`] with the first reason found.
     pub fn check(&self, header: &Header) -> Result<SignatureAlgorithm> {
-        self.limits.check_jws(header)?;
-        if header.members().get("b64") == Some(&serde_json::Value::Bool(false)) && !self.unencoded {
+        self.check_believed(header, header)
+    }
+
+    /// Checks what is believed of a header, of which `crit` knows the protected part only.
+    pub(crate) fn check_believed(
+        &self,
+        header: &impl Parameters,
+        protected: &Header,
+    ) -> Result<SignatureAlgorithm> {
+        self.limits.check_jws(header, protected)?;
+        if header.member("b64") == Some(&serde_json::Value::Bool(false)) && !self.unencoded {
             return Err(Error::Policy(
                 "an unencoded payload (b64 false) is not allowed here: see policy.unencoded".into(),
             ));

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
 use crate::jose::jwk::PublicKey;
+use crate::jose::parameters::Parameters;
 use crate::jose::refused;
 use crate::jose::serialization::MAX_TOKEN_LEN;
 
@@ -219,6 +220,7 @@ impl Policy {
     }
 
     /// Returns whether the policy lets an algorithm of ours work outside a context.
+    #[must_use]
     pub fn allows(&self, alg: KeyAlgorithm) -> bool {
         match alg {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
@@ -306,19 +308,19 @@ impl Policy {
 }
 
 impl Limits {
-    /// Checks the header of a JWE.
-    pub(crate) fn check(&self, header: &Header) -> Result<()> {
+    /// Checks the header of a JWE, and what `crit` names of its protected part.
+    pub(crate) fn check(&self, header: &impl Parameters, protected: &Header) -> Result<()> {
         self.refuse(header, &[ZIP, B64])?;
-        self.critical.check(header, &[])
+        self.critical.check(protected, &[])
     }
 
     /// Checks the header of a JWS. Whoever reads it knows `b64`.
-    pub(super) fn check_jws(&self, header: &Header) -> Result<()> {
+    pub(super) fn check_jws(&self, header: &impl Parameters, protected: &Header) -> Result<()> {
         self.refuse(header, &[ZIP])?;
-        self.critical.check(header, &["b64"])
+        self.critical.check(protected, &["b64"])
     }
 
-    fn refuse(&self, header: &Header, never: &[(&str, &str)]) -> Result<()> {
+    fn refuse(&self, header: &impl Parameters, never: &[(&str, &str)]) -> Result<()> {
         for (name, why) in never {
             if header.has(name) {
                 return Err(Error::Policy(format!("header parameter {name} is refused: {why}")));
@@ -328,7 +330,7 @@ impl Limits {
     }
 
     /// Refuses parameters that bring keys along.
-    pub(crate) fn refuse_keys(&self, header: &Header) -> Result<()> {
+    pub(crate) fn refuse_keys(&self, header: &impl Parameters) -> Result<()> {
         if let Some(name) = self.refused_parameters.iter().find(|name| header.has(name)) {
             return Err(Error::Policy(format!(
                 "header parameter {name} is refused: keys come from a registration, never from a token"

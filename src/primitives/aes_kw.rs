@@ -4,6 +4,7 @@ use aes_kw::{AesKw, KeyInit, KwAes128, KwAes192, KwAes256};
 use zeroize::Zeroizing;
 
 use crate::jose::alg::AesKeyWrap;
+use crate::secret::KeyBytes;
 
 /// How much longer a wrapped key is than the key, in bytes.
 pub const OVERHEAD: usize = aes_kw::IV_LEN;
@@ -27,7 +28,8 @@ pub fn wrap(wrap: AesKeyWrap, kek: &[u8], key: &[u8]) -> Vec<u8> {
 
 /// Unwraps (RFC 3394 section 2.2.2); `None` when the integrity check fails, when the length is not
 /// one of a wrapped key, or when `kek` does not have [`AesKeyWrap::key_len`] bytes.
-pub fn unwrap(wrap: AesKeyWrap, kek: &[u8], wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+#[must_use]
+pub fn unwrap(wrap: AesKeyWrap, kek: &[u8], wrapped: &[u8]) -> Option<KeyBytes> {
     let key_len = wrapped.len().checked_sub(OVERHEAD).filter(|len| is_key_len(*len))?;
     let mut key = Zeroizing::new(vec![0; key_len]);
     let is_authentic = match wrap {
@@ -35,7 +37,7 @@ pub fn unwrap(wrap: AesKeyWrap, kek: &[u8], wrapped: &[u8]) -> Option<Zeroizing<
         AesKeyWrap::A192Kw => unwrap_under::<KwAes192>(kek, wrapped, &mut key),
         AesKeyWrap::A256Kw => unwrap_under::<KwAes256>(kek, wrapped, &mut key),
     };
-    is_authentic.then_some(key)
+    is_authentic.then(|| key.into())
 }
 
 /// RFC 3394 wraps two or more blocks of 8 bytes.
@@ -120,7 +122,7 @@ mod tests {
             let (kek, key) = (&KEK[..alg.key_len()], &KEY[..key_len]);
             let wrapped = wrap(alg, kek, key);
             assert_eq!(crate::primitives::test_hex::encode(&wrapped), expected);
-            assert_eq!(unwrap(alg, kek, &wrapped).unwrap().as_slice(), key);
+            assert_eq!(unwrap(alg, kek, &wrapped).unwrap().expose(), key);
             for i in 0..wrapped.len() {
                 let mut changed = wrapped.clone();
                 changed[i] ^= 1;

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::secret::SharedSecret;
+use crate::secret::{KeyBytes, SharedSecret};
 
 /// Builds `OtherInfo`: AlgorithmID, PartyUInfo, PartyVInfo (each with a 32-bit length before it) and
 /// SuppPubInfo, the length of the key in bits.
@@ -11,19 +11,29 @@ use crate::secret::SharedSecret;
 /// `algorithm` is the `enc` for direct agreement and the `alg` for agreement with key wrap; `apu`
 /// and `apv` are the decoded header parameters, empty where absent; `key_len` is in bytes
 /// (RFC 7518 section 4.6.2).
+///
+/// # Panics
+/// If a length does not fit its 32 bits: `key_len` from 2^29 bytes, a field from 2^32. The lengths are
+/// the caller's own: that of a key is its algorithm's, and headers are capped far below.
 pub fn other_info(algorithm: &str, apu: &[u8], apv: &[u8], key_len: usize) -> Vec<u8> {
     let mut info = Vec::with_capacity(16 + algorithm.len() + apu.len() + apv.len());
     for field in [algorithm.as_bytes(), apu, apv] {
         info.extend_from_slice(&length(field.len()));
         info.extend_from_slice(field);
     }
-    info.extend_from_slice(&length(key_len * 8));
+    let bits = key_len.checked_mul(8).expect("a length in bits"); // invariant: an algorithm's
+    info.extend_from_slice(&length(bits));
     info
 }
 
 /// Derives `key_len` bytes from Z (SP 800-56A revision 3 section 5.8.2.1: SHA-256 over a 32-bit
 /// counter, Z and `other_info`).
-pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> Zeroizing<Vec<u8>> {
+///
+/// # Panics
+/// If `key_len` is more than the counter is for: 2^32 - 1 blocks of 32 bytes.
+pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> KeyBytes {
+    // invariant: the length is that of an algorithm's key
+    assert!(u32::try_from(key_len.div_ceil(32)).is_ok(), "a key of {key_len} bytes");
     let mut key = Zeroizing::new(vec![0; key_len]);
     for (block, counter) in key.chunks_mut(32).zip(1u32..) {
         let mut digest = Sha256::new()
@@ -34,12 +44,13 @@ pub fn derive(z: &SharedSecret, other_info: &[u8], key_len: usize) -> Zeroizing<
         block.copy_from_slice(&digest[..block.len()]);
         digest.zeroize();
     }
-    key
+    key.into()
 }
 
-/// The 32-bit field of a length. Headers are capped far below 2^29 bytes.
+/// The 32-bit field of a length.
 fn length(len: usize) -> [u8; 4] {
-    (len as u32).to_be_bytes()
+    let len = u32::try_from(len).expect("a length of 32 bits"); // invariant: the caller's own
+    len.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -56,14 +67,15 @@ mod tests {
             "000000074131323847434d00000005416c69636500000003426f6200000080"
         );
         let key = derive(&SharedSecret::new(Zeroizing::new(test_hex::decode(z))), &info, 16);
-        assert_eq!(crate::jose::base64url::encode(&key), "VqqN6vgjbSBcIijNcacQGg");
+        assert_eq!(crate::jose::base64url::encode(key.expose()), "VqqN6vgjbSBcIijNcacQGg");
     }
 
     #[test]
     fn long_keys_take_more_blocks_and_agree_on_the_first() {
         let z = SharedSecret::new(Zeroizing::new(vec![7; 32]));
         let long = derive(&z, b"info", 64);
-        assert_eq!(derive(&z, b"info", 32).as_slice(), &long[..32]);
-        assert_ne!(&long[..32], &long[32..]);
+        let (first, second) = long.expose().split_at(32);
+        assert_eq!(derive(&z, b"info", 32).expose(), first);
+        assert_ne!(first, second);
     }
 }

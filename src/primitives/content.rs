@@ -16,12 +16,14 @@ use crate::secret::Plaintext;
 /// What content encryption gives: IV, ciphertext and tag, with the lengths of the `enc`.
 ///
 /// ```
-/// use hsm_jose::primitives::content::Sealed;
+/// use hsm_jose::backend::{Cek, HostCek};
+/// use hsm_jose::jose::alg::ContentEncryption;
 ///
-/// /// How many octets a content encryption adds to a plaintext of `len`.
-/// fn overhead(sealed: &Sealed, len: usize) -> usize {
-///     sealed.iv.len() + sealed.ciphertext.len() + sealed.tag.len() - len
-/// }
+/// let cek = Box::new(HostCek::random(ContentEncryption::A256CbcHs512));
+/// let sealed = Cek::encrypt(cek, b"aad", b"content")?;
+/// let lengths = (sealed.iv.len(), sealed.ciphertext.len(), sealed.tag.len());
+/// assert_eq!(lengths, (16, 16, 32));
+/// # Ok::<(), hsm_jose::backend::BackendError>(())
 /// ```
 #[derive(Debug)]
 pub struct Sealed {

@@ -228,7 +228,7 @@ mod tests {
         );
         let info = other_info("A128GCM", b"Alice", b"Bob", 16);
         let key = derive(&SharedSecret::new(Zeroizing::new(z)), &info, 16);
-        assert_eq!(base64url::encode(&key), "VqqN6vgjbSBcIijNcacQGg");
+        assert_eq!(base64url::encode(key.expose()), "VqqN6vgjbSBcIijNcacQGg");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use subtle::{Choice, ConstantTimeEq, CtOption};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::jose::alg::Hash;
+use crate::secret::KeyBytes;
 
 /// Decodes the encoded message `em` (as long as the modulus, leading zeros kept) with an empty label
 /// and MGF1 over the same hash; the message must have exactly `message_len` bytes.
@@ -17,17 +18,15 @@ use crate::jose::alg::Hash;
 ///
 /// `None` on any fault; at once where `em` is too short to hold such a message, which only the
 /// length of the modulus decides.
-pub fn decode(hash: Hash, em: &[u8], message_len: usize) -> Option<Zeroizing<Vec<u8>>> {
+#[must_use]
+pub fn decode(hash: Hash, em: &[u8], message_len: usize) -> Option<KeyBytes> {
     decode_masked(hash, em, message_len)?.into_option()
 }
 
 /// As [`decode`], and leaves the one look at the mask to the caller: what is in the [`CtOption`] has
 /// `message_len` bytes whether the checks passed or not, and was made by the same steps.
-pub fn decode_masked(
-    hash: Hash,
-    em: &[u8],
-    message_len: usize,
-) -> Option<CtOption<Zeroizing<Vec<u8>>>> {
+#[must_use]
+pub fn decode_masked(hash: Hash, em: &[u8], message_len: usize) -> Option<CtOption<KeyBytes>> {
     match hash {
         Hash::Sha1 => decode_with::<Sha1>(em, message_len),
         Hash::Sha256 => decode_with::<Sha256>(em, message_len),
@@ -36,7 +35,7 @@ pub fn decode_masked(
     }
 }
 
-fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<CtOption<Zeroizing<Vec<u8>>>> {
+fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<CtOption<KeyBytes>> {
     let hash_len = <D as Digest>::output_size();
     // Both lengths are public: that of the modulus, and that of the CEK of the header's enc.
     let padding_len = em.len().checked_sub(2 * hash_len + 2)?.checked_sub(message_len)?;
@@ -58,7 +57,7 @@ fn decode_with<D: Digest>(em: &[u8], message_len: usize) -> Option<CtOption<Zero
         & label_hash.ct_eq(&D::digest(b""))
         & padding_bits.ct_eq(&0)
         & separator.ct_eq(&[1]);
-    Some(CtOption::new(Zeroizing::new(message.to_vec()), is_valid))
+    Some(CtOption::new(message.to_vec().into(), is_valid))
 }
 
 /// Masks `target` with MGF1 of `seed` (RFC 8017 appendix B.2.1).
@@ -107,7 +106,7 @@ mod tests {
             for message_len in [0, 16, 32, 64] {
                 let message = vec![0xa5; message_len];
                 let em = mask(hash, 0, &db(hash, 256, &message));
-                assert_eq!(decode(hash, &em, message_len).unwrap().as_slice(), message);
+                assert_eq!(decode(hash, &em, message_len).unwrap().expose(), message);
                 assert!(decode(hash, &em, message_len + 1).is_none());
                 if message_len > 0 {
                     assert!(decode(hash, &em, message_len - 1).is_none());
@@ -141,7 +140,7 @@ mod tests {
             }
             let fullest = vec![7; 256 - 2 * hash.len() - 2];
             let em = mask(hash, 0, &db(hash, 256, &fullest));
-            assert_eq!(decode(hash, &em, fullest.len()).unwrap().as_slice(), fullest);
+            assert_eq!(decode(hash, &em, fullest.len()).unwrap().expose(), fullest);
         }
     }
 }

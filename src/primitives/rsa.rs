@@ -1,13 +1,14 @@
 //! RSAES-OAEP encryption to a recipient's public key.
 
+use aws_lc_rs::rsa::KeyPairComponents;
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
     OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey,
 };
-use aws_lc_rs::signature::RsaPublicKeyComponents;
+use aws_lc_rs::signature::{RsaKeyPair, RsaPublicKeyComponents};
 
 use crate::jose::alg::Hash;
-use crate::jose::jwk::{JwkError, RsaPublic};
+use crate::jose::jwk::{JwkError, PrivateParts, RsaPublic};
 
 /// A recipient's RSA key, parsed once.
 ///
@@ -81,6 +82,22 @@ pub(crate) fn oaep(hash: Hash) -> &'static OaepAlgorithm {
         Hash::Sha384 => &OAEP_SHA384_MGF1SHA384,
         Hash::Sha512 => &OAEP_SHA512_MGF1SHA512,
     }
+}
+
+/// Makes a key pair of its parts; `None` where they do not belong together: the factors, the exponents
+/// and the coefficient are all compared (FIPS 186-5 appendix A.1.1).
+pub(crate) fn pair(public: &RsaPublic, private: &PrivateParts) -> Option<RsaKeyPair> {
+    let PrivateParts::Rsa { d, p, q, dp, dq, qi } = private else { return None };
+    let pair = RsaKeyPair::from_components(&KeyPairComponents {
+        public_key: RsaPublicKeyComponents { n: public.n(), e: public.e() },
+        d: d.as_slice(),
+        p: p.as_slice(),
+        q: q.as_slice(),
+        dP: dp.as_slice(),
+        dQ: dq.as_slice(),
+        qInv: qi.as_slice(),
+    });
+    pair.ok()
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub fn hmac_reader(hash: Hash, key: &[u8], message: &mut dyn Read) -> std::io::R
 }
 
 /// Compares two MACs in a time that tells nothing but whether their lengths are equal.
+#[must_use]
 pub fn is_equal(mac: &[u8], other: &[u8]) -> bool {
     mac.ct_eq(other).into()
 }

@@ -81,6 +81,7 @@ impl VerifyingKey {
     ///
     /// The form is exact: ECDSA `r || s`, each as long as the field; RSA as long as the modulus,
     /// PSS with a salt as long as the hash and MGF1 over the same hash; Ed25519 64 bytes.
+    #[must_use]
     pub fn verify(&self, alg: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         alg.fits(self.kind)
             && signature.len() == self.signature_len
@@ -89,6 +90,7 @@ impl VerifyingKey {
 
     /// As [`VerifyingKey::verify`], with the digest of the message made with the hash of `alg`. False
     /// too when it has another length, and for Ed25519, which has no digest.
+    #[must_use]
     pub fn verify_digest(&self, alg: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> bool {
         let import = |hash| Digest::import_less_safe(digest, algorithm(hash)).ok();
         let Some(digest) = alg.hash().and_then(import) else { return false };

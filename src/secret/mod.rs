@@ -44,9 +44,30 @@ pub struct Plaintext(Wiped);
 ///
 /// let z = SharedSecret::new(vec![7; 32].into());
 /// let other_info = concat_kdf::other_info("A256GCM", b"", b"", 32);
-/// assert_eq!(concat_kdf::derive(&z, &other_info, 32).len(), ContentEncryption::A256Gcm.key_len());
+/// let key = concat_kdf::derive(&z, &other_info, 32);
+/// assert_eq!(key.expose().len(), ContentEncryption::A256Gcm.key_len());
 /// ```
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
+
+/// The bytes of a key on the host: derived, unwrapped or decoded.
+///
+/// ```
+/// use hsm_jose::secret::KeyBytes;
+///
+/// let key = KeyBytes::from(vec![7; 16]);
+/// assert_eq!(key.expose(), [7; 16]);
+/// assert_eq!(format!("{key:?}"), "KeyBytes(redacted)");
+/// ```
+///
+/// There is one of each:
+///
+/// ```compile_fail,E0599
+/// # use hsm_jose::secret::KeyBytes;
+/// fn copied(key: &KeyBytes) -> KeyBytes {
+///     key.clone()
+/// }
+/// ```
+pub struct KeyBytes(Zeroizing<Vec<u8>>);
 
 impl Pin {
     /// Takes the text of a PIN.
@@ -95,6 +116,25 @@ impl SharedSecret {
     }
 }
 
+impl KeyBytes {
+    /// Gives the key to a primitive, or to a device that takes it. Nothing else may read it.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for KeyBytes {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for KeyBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
 macro_rules! redacted {
     ($($type:ident),+) => {$(
         impl fmt::Debug for $type {
@@ -105,4 +145,4 @@ macro_rules! redacted {
     )+};
 }
 
-redacted!(Pin, Plaintext, SharedSecret);
+redacted!(Pin, Plaintext, SharedSecret, KeyBytes);

@@ -55,9 +55,9 @@ pub fn send(public: &PublicKey, alg: KeyManagement, enc: ContentEncryption) -> S
             let other_info = concat_kdf::other_info(name, b"apu", b"apv", len);
             let derived = concat_kdf::derive(&z, &other_info, len);
             let (cek, encrypted_key) = match alg.key_wrap() {
-                None => (derived.to_vec(), Vec::new()),
+                None => (derived.expose().to_vec(), Vec::new()),
                 Some(wrap) => {
-                    let wrapped = aes_kw::wrap(wrap, &derived, &cek);
+                    let wrapped = aes_kw::wrap(wrap, derived.expose(), &cek);
                     (cek, wrapped)
                 }
             };

@@ -36,6 +36,19 @@ fn contexts_that_would_take_each_others_tokens_are_refused() {
     let mut others = bare;
     others.open.as_mut().unwrap().trust = vec![jwk(&signing_key(), "x")];
     refuse_confusable(&[nested, others]).unwrap();
+
+    // One that asks for no audience takes what is for any.
+    let mut ours = world(Nesting::Jwe).context;
+    let mut anyones = ours.clone();
+    anyones.name = "anyone".into();
+    ours.open.as_mut().unwrap().audience = Some("https://us.example".into());
+    anyones.open.as_mut().unwrap().audience = None;
+    for contexts in [[ours.clone(), anyones.clone()], [anyones.clone(), ours.clone()]] {
+        let message = refuse_confusable(&contexts).unwrap_err().to_string();
+        assert!(message.contains("each other's tokens"), "{message}");
+    }
+    anyones.typ = Some("offer+jwt".into());
+    refuse_confusable(&[ours, anyones]).unwrap();
 }
 
 #[test]

@@ -126,9 +126,11 @@ def we_verify_detached(session, alg, form, unencoded):
     other = beside("other", PAYLOAD[:-1])
     session.ours.refuses("another payload", "verify", *trusting(session, alg), "--detached", other, stdin=token)
     if form != COMPACT:
-        both = json.dumps({**json.loads(token), "payload": ""})
         options = [*trusting(session, alg), "--detached", beside("payload", PAYLOAD)]
-        session.ours.refuses("an empty payload", "verify", *options, stdin=both)
+        empty = json.dumps({**json.loads(token), "payload": ""})
+        we_accept(session, empty, *options)
+        both = json.dumps({**json.loads(token), "payload": "AA"})
+        session.ours.refuses("a payload of its own", "verify", *options, stdin=both)
 
 
 def we_verify_unencoded(session, alg, form):

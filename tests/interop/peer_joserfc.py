@@ -29,12 +29,7 @@ def encrypt(form, protected, recipients, plaintext, unprotected=None, aad=None):
     token = kind(protected, unb64(plaintext), unprotected, unb64(aad) if aad else None)
     for one in recipients:
         token.add_recipient(one.get("header") or {}, without_kid(one["jwk"]))
-    token = jwe.encrypt_json(token, None, algorithms=JWE)
-    for one in token.get("recipients", [token]):
-        # Written where RFC 7516 section 7.2.1 has it absent; we refuse that, and so does jose.
-        if one["encrypted_key"] == "":
-            del one["encrypted_key"]
-    return {"token": json.dumps(token)}
+    return {"token": json.dumps(jwe.encrypt_json(token, None, algorithms=JWE))}
 
 
 def decrypt(form, token, jwk, alg=None):

@@ -49,9 +49,6 @@ def sign(form, signatures, payload, detached=False):
     if form == COMPACT:
         return {"token": serialized}
     members = json.loads(serialized)
-    if detached:
-        # The library writes an empty payload where RFC 7515 appendix F has none; we refuse that.
-        del members["payload"]
     if form == GENERAL and len(signatures) == 1:
         # The library writes one signature flattened.
         signature = {name: members.pop(name) for name in ("protected", "header", "signature") if name in members}

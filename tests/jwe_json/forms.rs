@@ -32,19 +32,19 @@ fn tokens_are_split_and_joined_without_loss() {
     for serialization in [compact, flat] {
         assert_eq!(code(jwe.write(serialization)), "usage");
     }
-    let parts: Vec<_> = jwe.split().iter().map(|it| it.write(flat).unwrap()).collect();
+    let parts: Vec<_> = jwe.split().map(|it| it.write(flat).unwrap()).collect();
     for (part, key) in parts.iter().zip(["rsa", "ec"]) {
         assert_eq!(engine.decrypt(part.as_bytes(), None).unwrap().key, key);
     }
     let parsed = || parts.iter().map(|part| Jwe::parse(part.as_bytes(), MAX_TOKEN_LEN).unwrap());
-    let joined = Jwe::join(parsed().collect()).unwrap().write(all).unwrap();
+    let joined = Jwe::join(parsed()).unwrap().write(all).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&joined).unwrap(), general_of(&token));
     // aad has no place in a compact token, and neither has a recipient's own header.
     assert_eq!(code(parsed().next().unwrap().write(compact)), "usage");
 
     let other = general(&[(&rsa, RSA), (&ec, EC)]).to_string();
     let other = Jwe::parse(other.as_bytes(), MAX_TOKEN_LEN).unwrap();
-    let mixed = vec![parsed().next().unwrap(), other.split().remove(1)];
+    let mixed = vec![parsed().next().unwrap(), other.split().nth(1).unwrap()];
     assert_eq!(code(Jwe::join(mixed)), "usage");
     assert_eq!(code(Jwe::join(Vec::new())), "usage");
     let many = vec![parsed().next().unwrap(); MAX_RECIPIENTS + 1];

@@ -135,6 +135,26 @@ fn critical_extensions_are_those_that_somebody_checks() {
     }
 }
 
+/// What anyone on the way can add is not what an extension compares its value with.
+#[test]
+fn an_extension_sees_the_protected_header_alone() {
+    let party = Party::new(Es256, "a", "A");
+    let keys = trusting(&[&party]);
+    let own = CriticalExtension::new("own", |_, header| match header.members().len() {
+        4 => Ok(()), // alg, crit, kid and own
+        _ => Err("has other members beside it".into()),
+    });
+    let own = CriticalExtensions::default().with(own.unwrap()).unwrap();
+    let policy = Policy::of(Profile::All).extended(own, None);
+    let signer = party.signer().with_protected(&members_of(json!({ "own": 1 }))).unwrap();
+    let signer = signer.with_critical("own").unwrap();
+    let token = jws::sign_as(&[signer], form(Flattened), b"a").unwrap();
+    for token in [changed(&token, |it| it["header"] = json!({ "added": 1 })), token] {
+        let jws = Jws::parse(token.as_bytes(), &policy.jws).unwrap();
+        assert!(jws.verify(&keys, &Require::All).is_ok());
+    }
+}
+
 #[test]
 fn headers_that_contradict_themselves_are_not_made() {
     let party = Party::new(Es256, "a", "A");

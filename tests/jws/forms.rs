@@ -11,7 +11,7 @@ fn a_jws_is_split_joined_and_written_otherwise() {
     assert!(matches!(parts.payload, Some(std::borrow::Cow::Borrowed(_))), "no copy of a payload");
     assert_eq!(parts.write(Compact).unwrap_err().code(), "usage");
     assert_eq!(parts.write(Flattened).unwrap_err().code(), "usage");
-    let split = parts.clone().split();
+    let split: Vec<_> = parts.split().collect();
     for part in &split {
         for serialization in [Compact, Flattened, General] {
             let token = part.write(serialization).unwrap();
@@ -69,5 +69,47 @@ fn what_is_not_base64url_is_not_written_as_a_compact_jws() {
         let parts = JwsParts::parse(token.as_bytes(), 1024).unwrap();
         assert_eq!(parts.write(Serialization::Compact).unwrap_err().code(), "usage");
         assert!(parts.write(Serialization::General).is_ok());
+    }
+}
+
+/// RFC 7515 section 7.1: where the payload is empty or detached, a compact JWS says nothing between its
+/// dots. In JSON it is an empty member, and verifies as it did.
+#[test]
+fn an_empty_or_detached_payload_goes_through_every_serialization() {
+    let party = Party::new(Es256, "a", "A");
+    let keys = trusting(&[&party]);
+    for (payload, detached) in [(&b""[..], false), (b"payload", true)] {
+        let compact = sign(&[&party], JwsForm { detached, ..form(Compact) }, payload);
+        let parts = JwsParts::parse(compact.as_bytes(), MAX_TOKEN_LEN).unwrap();
+        let mut tokens: Vec<_> =
+            [Compact, Flattened, General].map(|it| parts.write(it).unwrap()).into();
+        tokens.extend(parts.split().map(|it| it.write(Flattened).unwrap()));
+        for token in tokens {
+            let again = JwsParts::parse(token.as_bytes(), MAX_TOKEN_LEN).unwrap();
+            assert_eq!(again.write(Compact).unwrap(), compact);
+            let jws = Jws::parse(token.as_bytes(), &all()).unwrap();
+            let verified = match detached {
+                true => jws.verify_detached(payload, &keys, &Require::All).map(drop),
+                false => jws.verify(&keys, &Require::All).map(drop),
+            };
+            assert!(verified.is_ok(), "{token}");
+        }
+    }
+}
+
+/// RFC 7515 section 4: what is of no meaning in a JWS is ignored there, whatever it is.
+#[test]
+fn members_of_a_jwe_header_mean_nothing_in_a_jws() {
+    let party = Party::new(Es256, "a", "A");
+    let keys = trusting(&[&party]);
+    for (name, value) in
+        [("tag", json!({ "a": 1 })), ("iv", json!(1)), ("apu", json!([1])), ("apv", json!(null))]
+    {
+        let header = encoded(json!({ "alg": "ES256", "kid": "a", name: value }));
+        let input = format!("{header}.cGF5bG9hZA");
+        let signature = party.key.sign(Es256, ToSign::Message(input.as_bytes())).unwrap();
+        let token = format!("{input}.{}", base64url::encode(&signature));
+        let jws = Jws::parse(token.as_bytes(), &all()).unwrap();
+        assert!(jws.verify(&keys, &Require::All).is_ok(), "{name}");
     }
 }

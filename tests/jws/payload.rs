@@ -68,3 +68,23 @@ fn a_large_payload_goes_by_without_being_held() {
     let attached = JwsForm { detached: false, ..form };
     assert_eq!(jws::sign_reader(&[ec.signer()], attached, &b""[..]).unwrap_err().code(), "usage");
 }
+
+#[test]
+fn a_payload_that_nobody_has_verified_is_not_printed() {
+    let ec = Party::new(Es256, "e", "A");
+    let payload = b"a payload that shows";
+    let encoded = base64url::encode(payload);
+    for (serialization, unencoded) in [(Compact, false), (General, false), (General, true)] {
+        let form = JwsForm { serialization, detached: false, unencoded };
+        let token = sign(&[&ec], form, payload);
+        let len = if unencoded { payload.len() } else { encoded.len() };
+        let mut told = vec![format!("{:?}", Jws::parse(token.as_bytes(), &all()).unwrap())];
+        if serialization == Compact {
+            told.push(format!("{:?}", JwsToken::parse(token.as_bytes(), &all()).unwrap()));
+        }
+        for told in told {
+            assert!(told.contains("ES256") && told.contains(&len.to_string()), "{told}");
+            assert!(!told.contains("shows") && !told.contains(&encoded), "{told}");
+        }
+    }
+}

@@ -43,7 +43,6 @@ fn hostile_structures_are_malformed() {
         ),
         ("protected is empty", changed(&flat, |it| it["protected"] = "".into())),
         ("protected has no members", changed(&flat, |it| it["protected"] = "e30".into())),
-        ("header is empty", changed(&flat, |it| it["header"] = json!({}))),
         ("header is a text", changed(&flat, |it| it["header"] = json!("e30"))),
         ("header is null", changed(&flat, |it| it["header"] = json!(null))),
         ("alg twice", changed(&flat, |it| it["header"] = json!({ "alg": "ES256" }))),

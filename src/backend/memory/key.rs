@@ -10,7 +10,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair};
-use aws_lc_rs::signature::{KeyPair, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents};
+use aws_lc_rs::signature::{KeyPair, RsaEncoding, RsaKeyPair};
 use zeroize::Zeroizing;
 
 use crate::backend::agreement::cek_from_z;
@@ -141,7 +141,7 @@ impl MemoryKey {
                 let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
                 let oaep = rsa::oaep(*hash);
                 let cek = key.decrypt(oaep, encrypted_key, &mut buffer, None).ok()?;
-                HostCek::new(enc, Zeroizing::new(cek.to_vec()))
+                HostCek::new(enc, cek.to_vec().into())
             }
             (Private::Agree(key), CekRequest::EcdhEs { epk, other_info, wrapped }) => {
                 let epk = UnparsedPublicKey::new(key.algorithm(), epk.as_bytes());
@@ -251,18 +251,8 @@ type Keys = Result<(PublicKey, Private), Unspecified>;
 /// Reads a private JWK into the library; `None` where its parts do not belong together.
 fn read(spec: &KeySpec, jwk: &PrivateJwk) -> Option<(PublicKey, Private)> {
     match (&jwk.public.key, &jwk.private) {
-        (PublicKey::Rsa(public), PrivateParts::Rsa { d, p, q, dp, dq, qi }) => {
-            let public_key = RsaPublicKeyComponents { n: public.n(), e: public.e() };
-            let pair = RsaKeyPair::from_components(&aws_lc_rs::rsa::KeyPairComponents {
-                public_key,
-                d: d.as_slice(),
-                p: p.as_slice(),
-                q: q.as_slice(),
-                dP: dp.as_slice(),
-                dQ: dq.as_slice(),
-                qInv: qi.as_slice(),
-            });
-            rsa_keys(pair.ok()?, spec).ok()
+        (PublicKey::Rsa(public), private @ PrivateParts::Rsa { .. }) => {
+            rsa_keys(rsa::pair(public, private)?, spec).ok()
         }
         (PublicKey::Point(point), PrivateParts::Scalar(d)) => match point.curve() {
             Curve::Ed25519 => {

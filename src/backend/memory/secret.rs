@@ -19,7 +19,7 @@ use crate::jose::oct::SecretJwk;
 use crate::primitives::content::{self, Sealed};
 use crate::primitives::secret::{hmac, hmac_reader};
 use crate::primitives::{aes_kw, random};
-use crate::secret::Plaintext;
+use crate::secret::{KeyBytes, Plaintext};
 
 /// One symmetric software key. NO SECURITY.
 pub(super) struct MemorySecret {
@@ -123,9 +123,9 @@ impl MemorySecret {
         encrypted_key: &[u8],
         iv: &[u8],
         tag: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    ) -> Option<KeyBytes> {
         let cek = content::decrypt(wrap.gcm(), &self.value, iv, b"", encrypted_key.to_vec(), tag)?;
-        Some(Zeroizing::new(cek.into_bytes()))
+        Some(cek.into_bytes().into())
     }
 }
 

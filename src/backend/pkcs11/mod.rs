@@ -112,6 +112,26 @@ pub struct Pkcs11Config {
 /// keystore.health()?;
 /// # Ok::<(), hsm_jose::backend::BackendError>(())
 /// ```
+///
+/// What cannot be is said before anything is asked of a token:
+///
+/// ```
+/// # use hsm_jose::backend::BackendError;
+/// # use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
+/// # use hsm_jose::secret::PinSource;
+/// # let config = Pkcs11Config {
+/// #     name: "issuer".into(),
+/// #     module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+/// #     token: TokenSelector::label("issuer"),
+/// #     pin: PinSource::File("pin".into()),
+/// #     sessions: 8,
+/// #     host_oaep: false,
+/// # };
+/// let moved = Pkcs11Config { module: "/nowhere/libsofthsm2.so".into(), ..config };
+/// let error = Pkcs11Keystore::open(moved).expect_err("no such module");
+/// assert!(matches!(error, BackendError::Misconfigured { .. }));
+/// assert!(error.to_string().contains("/nowhere/libsofthsm2.so"));
+/// ```
 #[derive(Debug)]
 pub struct Pkcs11Keystore {
     connection: Arc<Connection>,

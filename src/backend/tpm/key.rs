@@ -215,7 +215,7 @@ impl TpmKey {
             })
         });
         let plain = plain.map_err(input_error)?;
-        let cek = Zeroizing::new(plain.value().to_vec());
+        let cek = plain.value().to_vec().into();
         HostCek::new(enc, cek).filter(|_| is_whole).ok_or(BackendError::Rejected)
     }
 

@@ -134,6 +134,23 @@ pub struct TpmConfig {
 /// keystore.health()?;
 /// # Ok::<(), hsm_jose::backend::BackendError>(())
 /// ```
+///
+/// Where no TPM answers, that is said at once:
+///
+/// ```
+/// # use hsm_jose::backend::BackendError;
+/// # use hsm_jose::backend::tpm::{TpmConfig, TpmKeystore};
+/// # use hsm_jose::secret::PinSource;
+/// let nobody = TpmConfig {
+///     name: "edge".into(),
+///     tcti: "device:/nowhere/tpmrm0".parse().expect("a TCTI"),
+///     keys: "tpm-keys".into(),
+///     auth: PinSource::None,
+///     parent_name: None,
+/// };
+/// let error = TpmKeystore::open(nobody).err().expect("no TPM there");
+/// assert!(matches!(error, BackendError::Unavailable { .. }));
+/// ```
 pub struct TpmKeystore {
     shared: Arc<Shared>,
     tcti: Tcti,

@@ -37,11 +37,13 @@ impl Tcti {
     }
 
     /// Returns whether it leads to a TPM that is software.
+    #[must_use]
     pub fn is_simulator(&self) -> bool {
         self.0.starts_with("swtpm:") || self.0.starts_with("mssim:")
     }
 
     /// Returns whether it is the device without the kernel's resource manager: one user at a time.
+    #[must_use]
     pub fn is_raw_device(&self) -> bool {
         let path = self.0.strip_prefix("device:").and_then(|path| Path::new(path).file_name());
         let name = path.and_then(|name| name.to_str());

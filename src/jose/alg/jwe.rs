@@ -107,7 +107,8 @@ pub enum ContentEncryption {
 /// let kek = [7; 32];
 /// let wrapped = aes_kw::wrap(AesKeyWrap::A256Kw, &kek, &[1; 16]);
 /// assert_eq!(wrapped.len(), 24);
-/// assert_eq!(*aes_kw::unwrap(AesKeyWrap::A256Kw, &kek, &wrapped).expect("whole"), [1; 16]);
+/// let key = aes_kw::unwrap(AesKeyWrap::A256Kw, &kek, &wrapped).expect("whole");
+/// assert_eq!(key.expose(), [1; 16]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AesKeyWrap {
@@ -186,6 +187,7 @@ impl KeyManagement {
     }
 
     /// Returns whether this is one of the ECDH-ES family.
+    #[must_use]
     pub const fn is_ecdh(self) -> bool {
         matches!(
             self.mode(),
@@ -195,6 +197,7 @@ impl KeyManagement {
     }
 
     /// Returns whether the key is shared: a secret that both sides hold.
+    #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(
             self.mode(),
@@ -206,6 +209,7 @@ impl KeyManagement {
 
     /// Returns whether the CEK follows from the key alone, so that a token has one recipient and no
     /// encrypted key (RFC 7516 section 7.2.1).
+    #[must_use]
     pub const fn is_direct(self) -> bool {
         matches!(
             self.mode(),
@@ -215,6 +219,7 @@ impl KeyManagement {
 
     /// Returns whether a key of `kind` can do this algorithm. A shared key for `dir` is as long as
     /// that of some `enc`.
+    #[must_use]
     pub const fn fits(self, kind: KeyKind) -> bool {
         match (self.mode(), kind) {
             (KeyManagementMode::KeyEncryption(_), KeyKind::Rsa) => true,

@@ -75,6 +75,7 @@ impl SignatureAlgorithm {
     }
 
     /// Returns whether this is a MAC under a shared key, and not a signature.
+    #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
@@ -92,6 +93,7 @@ impl SignatureAlgorithm {
 
     /// Returns whether a key of `kind` can do this algorithm. A MAC takes keys up to
     /// [`MAX_SECRET_BITS`](super::MAX_SECRET_BITS).
+    #[must_use]
     pub fn fits(self, kind: KeyKind) -> bool {
         match kind {
             KeyKind::Rsa => self.curve().is_none() && !self.is_symmetric(),
@@ -105,6 +107,7 @@ impl SignatureAlgorithm {
     }
 
     /// Returns whether both names mean one algorithm: `EdDSA` and `Ed25519` do (RFC 9864).
+    #[must_use]
     pub fn is_same_as(self, other: Self) -> bool {
         let one_name = |alg| if alg == Self::Ed25519 { Self::EdDsa } else { alg };
         one_name(self) == one_name(other)

@@ -63,6 +63,7 @@ impl Curve {
     }
 
     /// Returns whether the curve is for key agreement in this build.
+    #[must_use]
     pub const fn agrees(self) -> bool {
         !matches!(self, Self::Ed25519)
     }
@@ -88,6 +89,7 @@ impl Hash {
     }
 
     /// Returns false: every hash has a digest. Beside `len`, as Rust expects.
+    #[must_use]
     pub const fn is_empty(self) -> bool {
         false
     }

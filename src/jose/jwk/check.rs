@@ -46,9 +46,11 @@ pub enum Severity {
 /// ```
 /// use hsm_jose::jose::jwk::check;
 ///
-/// for finding in check(b"not a key", std::time::SystemTime::now()) {
-///     println!("{}: {}", finding.member, finding.what);
-/// }
+/// // A public key of RFC 8037 appendix A.2, and what does not belong there.
+/// let key = br#"{"kty":"OKP","crv":"Ed25519","use":"enc",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+/// let findings = check(key, std::time::SystemTime::now());
+/// assert!(findings.iter().any(|finding| finding.member == "use" && finding.key.is_none()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
@@ -85,6 +87,7 @@ pub struct Finding {
 /// let members: Vec<_> = findings.iter().map(|finding| finding.member).collect();
 /// assert_eq!(members, ["use", "key_ops", "alg", "alg"]);
 /// ```
+#[must_use]
 pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
     match parse_members(bytes) {
         Ok(members) if !members.contains_key("keys") || members.contains_key("kty") => {
@@ -105,6 +108,7 @@ pub fn check(bytes: &[u8], at: SystemTime) -> Vec<Finding> {
 
 impl PublicJwk {
     /// Checks the key as [`check`] does.
+    #[must_use]
     pub fn check(&self, at: SystemTime) -> Vec<Finding> {
         examine(&self.to_members(), None, at)
     }

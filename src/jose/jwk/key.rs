@@ -96,6 +96,7 @@ impl RsaPublic {
     }
 
     /// Returns why the key is not to be used, as [`PublicKey::weakness`].
+    #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         self.is_roca.then_some(ROCA)
     }
@@ -224,6 +225,7 @@ impl PublicKey {
     /// Returns why the key is not to be used, though it is of the right form: an RSA modulus that
     /// anyone can factor (ROCA, CVE-2017-15361). Only a key that a keyring or a device has already can
     /// be one, no other is taken in.
+    #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         match self {
             Self::Rsa(rsa) => rsa.weakness(),

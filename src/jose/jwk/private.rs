@@ -3,7 +3,9 @@
 use zeroize::Zeroizing;
 
 use super::super::json::SecretMembers;
+use super::super::pkcs8;
 use super::{JwkError, PublicJwk, PublicKey, octets, parse_members};
+use crate::primitives::rsa;
 
 /// A private key on its way *into* a keystore: zeroized, without `Clone`, `Serialize` or `Debug`
 /// of its private part. None ever comes out.
@@ -82,6 +84,25 @@ impl PrivateJwk {
             }
         };
         Ok(Self { public, private })
+    }
+
+    /// Checks that the private half is that of the public one, in every part. A token that computes with
+    /// factors that are not those of its modulus can give one of them away.
+    ///
+    /// # Errors
+    /// The halves are of different keys, or the parts of an RSA key do not belong together.
+    pub fn check(&self) -> Result<(), JwkError> {
+        let belongs = match (&self.public.key, &self.private) {
+            (PublicKey::Rsa(public), private) => rsa::pair(public, private).is_some(),
+            (PublicKey::Point(point), PrivateParts::Scalar(d)) => {
+                pkcs8::scalar_key(point.curve(), d)?.public.key == self.public.key
+            }
+            (PublicKey::Point(_), PrivateParts::Rsa { .. }) => false,
+        };
+        match belongs {
+            true => Ok(()),
+            false => Err(JwkError::new("the parts of the private key are not of one key")),
+        }
     }
 }
 

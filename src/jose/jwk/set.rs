@@ -172,6 +172,7 @@ impl JwkSet {
 impl PublicJwk {
     /// Returns whether the key, by what is said of it and by its kind, is for an algorithm and a
     /// purpose; `kid` and certificate are not looked at.
+    #[must_use]
     pub fn is_for(&self, meant: &Selector<'_>) -> bool {
         let does = |alg: KeyAlgorithm| {
             let own = self.alg.as_deref().map(KeyAlgorithm::from_name);

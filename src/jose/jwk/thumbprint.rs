@@ -117,6 +117,7 @@ impl Thumbprint {
     }
 
     /// Returns whether this is the thumbprint of a key.
+    #[must_use]
     pub fn is_of(&self, jwk: &PublicJwk) -> bool {
         jwk.key.thumbprint_with(self.hash) == *self
     }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::KeyManagement;
 use crate::jose::base64url;
 use crate::jose::header::Header;
+use crate::jose::parameters::{JoseHeader, Parameters};
 
 /// The most recipients of a token. Each can cost a call to a device, and the uses that are known
 /// (messages to a group's devices, escrow beside a recipient) stay under ten.
@@ -48,7 +49,7 @@ const RECIPIENT: &Shape = &[("header", Kind::Header), ("encrypted_key", Kind::Te
 ///   {"header":{"alg":"A128KW","kid":"7"},"encrypted_key":"6KB7"}],
 ///   "iv":"AxY8DCtDaGlsbGljb3RoZQ","ciphertext":"KDlT","tag":"Mz-VPPyU4RlcuYv1IwIvzw"}"#;
 /// let jwe = Jwe::parse(token, MAX_TOKEN_LEN)?;
-/// let each = jwe.split();
+/// let each: Vec<_> = jwe.split().collect();
 /// assert!(each[1].write(Serialization::Flattened)?.contains(r#""kid":"7""#));
 /// assert_eq!(Jwe::join(each)?.recipient_count(), 2);
 /// assert!(jwe.write(Serialization::Compact).is_err());
@@ -80,15 +81,6 @@ pub(crate) struct RecipientPart<'a> {
     pub(crate) encrypted_key: Cow<'a, str>,
 }
 
-/// The headers of a JWE, parsed.
-#[derive(Debug)]
-pub(crate) struct JweHeaders {
-    /// The protected header; empty if there is none.
-    pub(crate) protected: Header,
-    /// For each recipient the JOSE header: the union of the three parts.
-    pub(crate) joint: Vec<Header>,
-}
-
 impl<'a> Jwe<'a> {
     /// Takes a token apart: JSON if its first octet that is not white space is `{`, else compact.
     ///
@@ -96,7 +88,8 @@ impl<'a> Jwe<'a> {
     /// [`Error::Malformed`]: over `max_len` bytes; another number of parts, or an empty header
     /// (RFC 7516 section 7.1); or what section 7.2 does not allow: no `ciphertext`, `recipients`
     /// beside `header` or `encrypted_key`, no recipient or more than [`MAX_RECIPIENTS`], a member of
-    /// the wrong type, one that is empty and there all the same, a duplicate at any level.
+    /// the wrong type, an `aad`, `iv`, `tag` or protected header that is empty and there all the same, a
+    /// duplicate at any level.
     pub fn parse(token: &'a [u8], max_len: usize) -> Result<Self> {
         match is_json(token) {
             true => Self::parse_json(utf8(token, max_len)?),
@@ -126,14 +119,15 @@ impl<'a> Jwe<'a> {
     fn parse_json(text: &'a str) -> Result<Self> {
         let mut members = Members::read(text, JWE)?;
         let (serialization, recipients) = match members.each("recipients") {
-            None => (Serialization::Flattened, vec![RecipientPart::of(&mut members)?]),
+            None => (Serialization::Flattened, vec![RecipientPart::of(&mut members)]),
+            // RFC 7516 section 7.2.2: a token of both forms could be opened as the one or the other.
             Some(_) if members.has("header") || members.has("encrypted_key") => {
                 return Err(malformed("recipients beside header or encrypted_key"));
             }
             Some(each) if each.is_empty() => return Err(malformed("no recipients")),
             Some(each) => {
                 let recipients = each.into_iter().map(|mut one| RecipientPart::of(&mut one));
-                (Serialization::General, recipients.collect::<Result<_>>()?)
+                (Serialization::General, recipients.collect())
             }
         };
         // The ciphertext of an empty content is empty, and there all the same.
@@ -162,16 +156,33 @@ impl<'a> Jwe<'a> {
         self.recipients.len()
     }
 
-    /// Parses the protected header, and makes the JOSE header of every recipient.
+    /// Parses the protected header; empty if there is none.
     ///
     /// # Errors
-    /// [`Error::Malformed`]: a header that is not what [`Header`] takes, parts that are not disjoint,
-    /// or a direct `alg` beside another recipient.
-    pub(crate) fn headers(&self) -> Result<JweHeaders> {
-        let protected = Header::parse_protected(&self.protected)?;
+    /// As [`Header::parse_protected`].
+    pub(crate) fn protected_header(&self) -> Result<Header> {
+        Header::parse_protected(&self.protected)
+    }
+
+    /// As [`Jwe::joint_headers`], of which every one is a good one.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], also for a member of the wrong type and for no `alg`.
+    pub(crate) fn headers<'h>(&'h self, protected: &'h Header) -> Result<Vec<JoseHeader<'h>>> {
+        self.joint_headers(protected)?.into_iter().map(JoseHeader::checked).collect()
+    }
+
+    /// Makes the JOSE header of every recipient, of the protected header that has been parsed.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: parts that are not disjoint, or a direct `alg` beside another recipient.
+    pub(crate) fn joint_headers<'h>(
+        &'h self,
+        protected: &'h Header,
+    ) -> Result<Vec<JoseHeader<'h>>> {
         let joint = self.recipients.iter();
         let joint: Vec<_> = joint
-            .map(|recipient| Header::joint(&protected, &[&self.unprotected, &recipient.header]))
+            .map(|recipient| JoseHeader::new(protected, Some(&self.unprotected), &recipient.header))
             .collect::<Result<_>>()?;
         // RFC 7516 section 7.2.1: the same for every recipient.
         if joint.windows(2).any(|pair| pair[0].enc() != pair[1].enc()) {
@@ -180,11 +191,11 @@ impl<'a> Jwe<'a> {
         // RFC 7516 section 5.1 step 3 and RFC 7518 section 4.5: the CEK would follow from one
         // recipient's key, and there is nothing to hand it to another with.
         let is_direct =
-            |header: &Header| header.key_management().is_some_and(KeyManagement::is_direct);
+            |header: &JoseHeader<'_>| header.key_management().is_some_and(KeyManagement::is_direct);
         if joint.len() > 1 && joint.iter().any(is_direct) {
             return Err(malformed("several recipients, and an alg whose key is the CEK itself"));
         }
-        Ok(JweHeaders { protected, joint })
+        Ok(joint)
     }
 
     /// The additional authenticated data (RFC 7516 section 5.1 step 14).
@@ -236,14 +247,22 @@ impl<'a> Jwe<'a> {
         sendable(token, |text| Jwe::parse(text, MAX_TOKEN_LEN).map(drop))
     }
 
-    /// Makes a token in the flattened serialization for each recipient.
-    pub fn split(&self) -> Vec<Jwe<'a>> {
-        let of = |recipient: &RecipientPart<'a>| Self {
+    /// Makes a token in the flattened serialization for each recipient, one after the other: they
+    /// borrow the content, and only what is not protected is copied for each.
+    pub fn split(&self) -> impl ExactSizeIterator<Item = Jwe<'_>> {
+        self.recipients.iter().map(|recipient| Jwe {
             serialization: Serialization::Flattened,
-            recipients: vec![recipient.clone()],
-            ..self.clone()
-        };
-        self.recipients.iter().map(of).collect()
+            protected: (&*self.protected).into(),
+            unprotected: self.unprotected.clone(),
+            recipients: vec![RecipientPart {
+                header: recipient.header.clone(),
+                encrypted_key: (&*recipient.encrypted_key).into(),
+            }],
+            aad: (&*self.aad).into(),
+            iv: (&*self.iv).into(),
+            ciphertext: (&*self.ciphertext).into(),
+            tag: (&*self.tag).into(),
+        })
     }
 
     /// Joins tokens that differ in their recipients only, as [`Jwe::split`] makes them.
@@ -251,7 +270,7 @@ impl<'a> Jwe<'a> {
     /// # Errors
     /// [`Error::Usage`] for no token, or one that shares not all of the rest;
     /// [`Error::Malformed`] for more than [`MAX_RECIPIENTS`], or recipients that cannot be together.
-    pub fn join(tokens: Vec<Jwe<'a>>) -> Result<Jwe<'a>> {
+    pub fn join(tokens: impl IntoIterator<Item = Jwe<'a>>) -> Result<Jwe<'a>> {
         let mut tokens = tokens.into_iter();
         let first = tokens.next();
         let mut joined = first.ok_or_else(|| Error::Usage("no token to join".into()))?;
@@ -282,7 +301,7 @@ impl<'a> Jwe<'a> {
 
     /// Whether every part and header is well formed.
     fn check(&self) -> Result<()> {
-        self.headers()?;
+        self.headers(&self.protected_header()?)?;
         for (name, text) in [
             ("aad", &self.aad),
             ("iv", &self.iv),
@@ -332,9 +351,11 @@ impl<'a> Jwe<'a> {
 }
 
 impl<'a> RecipientPart<'a> {
-    fn of(members: &mut Members<'a>) -> Result<Self> {
-        let header = members.header("header");
-        Ok(Self { header, encrypted_key: members.text("encrypted_key")?.unwrap_or_default() })
+    fn of(members: &mut Members<'a>) -> Self {
+        // An empty key should not be there (RFC 7516 section 7.2.1), and is what a direct alg has
+        // (section 5.2 step 10): many write it, joserfc and Authlib among them.
+        let encrypted_key = members.any_text("encrypted_key").unwrap_or_default();
+        Self { header: members.header("header"), encrypted_key }
     }
 
     fn write(&self, text: &mut JsonText) {

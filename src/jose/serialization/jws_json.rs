@@ -8,6 +8,7 @@ use super::members::{Kind, Members, Shape};
 use super::{MAX_TOKEN_LEN, Serialization, is_json, sendable, split, utf8};
 use crate::error::{Error, Result};
 use crate::jose::header::Header;
+use crate::jose::parameters::JoseHeader;
 
 /// The most signatures of one JWS. RFC 7515 sets no limit; each one costs a verification, so a
 /// verifier must set one (RFC 7515 section 10.12 with RFC 8725 section 2.1 on cost). Uses known to us
@@ -151,16 +152,17 @@ impl<'a> JwsParts<'a> {
         sendable(token, |text| JwsParts::parse(text, MAX_TOKEN_LEN).map(drop))
     }
 
-    /// Splits a JWS into one for each of its signatures, over the same payload.
-    pub fn split(self) -> Vec<Self> {
-        let payload = self.payload;
-        let signatures = self.signatures.into_iter();
-        let single = |signature: JwsSignature<'a>| Self {
+    /// Splits a JWS into one for each of its signatures, one after the other; they borrow the payload.
+    pub fn split(&self) -> impl ExactSizeIterator<Item = JwsParts<'_>> {
+        self.signatures.iter().map(|signature| JwsParts {
             serialization: Serialization::Flattened,
-            payload: payload.clone(),
-            signatures: vec![signature],
-        };
-        signatures.map(single).collect()
+            payload: self.payload_text().map(Cow::Borrowed),
+            signatures: vec![JwsSignature {
+                protected: (&*signature.protected).into(),
+                header: signature.header.clone(),
+                signature: (&*signature.signature).into(),
+            }],
+        })
     }
 
     /// Joins several JWS over the same payload into one, with all their signatures in order.
@@ -211,8 +213,17 @@ impl<'a> JwsParts<'a> {
         Value::Object(members).to_string()
     }
 
+    /// The payload as a JSON serialization has it. An empty one of a compact JWS is empty or detached,
+    /// which nobody can tell; an empty member says as much.
+    fn payload_text(&self) -> Option<&str> {
+        match (&self.payload, self.serialization) {
+            (None, Serialization::Compact) => Some(""),
+            (payload, _) => payload.as_deref(),
+        }
+    }
+
     fn payload_member(&self) -> Option<(String, Value)> {
-        self.payload.as_deref().map(|payload| ("payload".to_owned(), payload.into()))
+        self.payload_text().map(|payload| ("payload".to_owned(), payload.into()))
     }
 
     fn compact(&self, signature: &JwsSignature<'_>) -> Result<String> {
@@ -238,13 +249,22 @@ impl<'a> JwsSignature<'a> {
     fn of(members: &mut Members<'a>) -> Result<Self> {
         let signature =
             members.any_text("signature").ok_or_else(|| malformed("signature is missing"))?;
-        let (has_header, header) = (members.has("header"), members.header("header"));
         let protected = members.text("protected")?;
-        // RFC 7515 section 7.2.1: an empty header must be absent, and one must be there.
-        if header.is_empty() && (has_header || protected.is_none()) {
-            return Err(malformed("a signature without header, or with an empty one"));
+        // One that is empty should not be there (RFC 7515 section 7.2.1), and says nothing: jwcrypto and
+        // Authlib write such.
+        let header = members.header("header");
+        if header.is_empty() && protected.is_none() {
+            return Err(malformed("a signature without header"));
         }
         Ok(Self { protected: protected.unwrap_or_default(), header, signature })
+    }
+
+    /// Makes the JOSE header, of the protected header that has been parsed.
+    ///
+    /// # Errors
+    /// As [`JoseHeader::new`] and [`JoseHeader::checked`].
+    pub(crate) fn jose_header<'h>(&'h self, protected: &'h Header) -> Result<JoseHeader<'h>> {
+        JoseHeader::new(protected, None, &self.header)?.checked()
     }
 
     fn members(&self) -> Map<String, Value> {

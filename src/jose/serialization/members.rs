@@ -9,8 +9,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::jose::header::MAX_HEADER_LEN;
-use crate::jose::json::{self, MAX_DEPTH, MAX_VALUES, Room, Strict, deeper};
+use crate::jose::header::{MAX_HEADER_LEN, MAX_HEADER_VALUES};
+use crate::jose::json::{self, MAX_DEPTH, Room, Strict, deeper};
 
 /// The members that an object is known to have, and what each is.
 pub(super) type Shape = [(&'static str, Kind)];
@@ -20,7 +20,7 @@ pub(super) type Shape = [(&'static str, Kind)];
 pub(super) enum Kind {
     /// A string.
     Text,
-    /// A header: an object of at most [`MAX_HEADER_LEN`] bytes.
+    /// A header: an object of at most [`MAX_HEADER_LEN`] bytes and [`MAX_HEADER_VALUES`] values.
     Header,
     /// An array of at most so many objects, each of this shape.
     Each(&'static Shape, usize),
@@ -231,7 +231,7 @@ impl<'de> Visitor<'de> for Reader {
     ) -> std::result::Result<Found<'de>, A::Error> {
         let shape: &Shape = match self.want {
             Want::Member(Kind::Header) => {
-                let room = Room::new(MAX_HEADER_LEN, MAX_VALUES);
+                let room = Room::new(MAX_HEADER_LEN, MAX_HEADER_VALUES);
                 return match (Strict { depth: self.depth, room: &room }).visit_map(access)? {
                     Value::Object(members) => Ok(Found::Header(members)),
                     _ => Err(self.wrong()),

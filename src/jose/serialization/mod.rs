@@ -110,6 +110,7 @@ const NAMES: &members::Shape =
 
 /// Returns whether a token is in a JSON serialization: its first octet that is not white space is
 /// `{`.
+#[must_use]
 pub fn is_json(token: &[u8]) -> bool {
     // White space of JSON (RFC 8259 section 2).
     token.iter().find(|byte| !b" \t\n\r".contains(byte)) == Some(&b'{')

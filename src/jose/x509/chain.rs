@@ -118,6 +118,7 @@ impl CertificateChain {
     }
 
     /// Returns whether each certificate names the next as its issuer.
+    #[must_use]
     pub fn is_in_order(&self) -> bool {
         self.certificates.windows(2).all(|pair| pair[0].issuer == pair[1].subject)
     }

@@ -201,6 +201,7 @@ impl Certificate {
 
     /// Returns whether the certificate's key usage, where it has that extension, has a key for
     /// `purpose` (RFC 5280 section 4.2.1.3).
+    #[must_use]
     pub fn serves(&self, purpose: Purpose) -> bool {
         self.key_usage.is_none_or(|usage| match purpose {
             Purpose::Sign => usage.digital_signature() || usage.non_repudiation(),

@@ -62,16 +62,24 @@ pub struct Requirements<'a> {
 /// caller's own, have to do for it.
 ///
 /// ```
-/// use hsm_jose::jose::jwk::PublicJwk;
-/// use hsm_jose::jose::x509::{Anchors, CertificateChain, Requirements, X509Error};
+/// # use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+/// # let (root_key, leaf_key) = (KeyPair::generate()?, KeyPair::generate()?);
+/// # let mut params = CertificateParams::new(Vec::new())?;
+/// # params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+/// # let root = params.self_signed(&root_key)?.der().to_vec();
+/// # let issuer = Issuer::new(params, root_key);
+/// # let leaf = CertificateParams::new(vec!["signer.example".into()])?;
+/// # let leaf = leaf.signed_by(&leaf_key, &issuer)?.der().to_vec();
+/// use hsm_jose::jose::alg::Purpose;
+/// use hsm_jose::jose::x509::*;
 ///
-/// fn key_of(
-///     chain: &CertificateChain,
-///     anchors: &Anchors,
-///     required: &Requirements<'_>,
-/// ) -> Result<PublicJwk, X509Error> {
-///     Ok(anchors.verify(chain, required)?.into_jwk())
-/// }
+/// let anchors = Anchors::new(&[Certificate::from_der(&root)?])?;
+/// let chain = CertificateChain::new(vec![Certificate::from_der(&leaf)?])?;
+/// let at = std::time::SystemTime::now();
+/// let required = Requirements { at, purpose: Purpose::Sign, extended: ExtendedUsage::Any };
+/// let verified = anchors.verify(&chain, &required)?;
+/// assert!(verified.is_for_dns_name("signer.example"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedCertificate {
@@ -221,6 +229,7 @@ impl VerifiedCertificate {
 
     /// Returns whether the certificate is for a DNS name, by its subject alternative names (RFC 9525;
     /// a wildcard stands for one label).
+    #[must_use]
     pub fn is_for_dns_name(&self, name: &str) -> bool {
         let der = CertificateDer::from(self.certificate().as_der());
         let Ok(name) = DnsName::try_from(name) else { return false };

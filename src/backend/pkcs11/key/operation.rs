@@ -44,7 +44,7 @@ impl Pkcs11Key {
     ) -> Result<HostCek, Failure> {
         let mut buffer = Zeroizing::new(vec![0; self.modulus_len().unwrap_or(MAX_LEN)]);
         let len = self.run_decrypt(Mech::RsaOaep(hash), encrypted_key, &mut buffer)?;
-        let cek = Zeroizing::new(buffer[..len].to_vec());
+        let cek = buffer[..len].to_vec().into();
         HostCek::new(enc, cek).ok_or(Failure::Wrong)
     }
 

@@ -48,7 +48,7 @@ impl Pkcs11Key {
             };
             self.run(KEY_WRAP, run, |_| self.fate_of_rejected())
         }?;
-        let value = Zeroizing::new(room.borrow()[..len].to_vec());
+        let value = room.borrow()[..len].to_vec().into();
         HostCek::new(enc, value).filter(|_| is_whole).ok_or(Failure::Wrong)
     }
 
@@ -63,7 +63,7 @@ impl Pkcs11Key {
         let cipher = fitted(encrypted_key, enc.key_len());
         let cek = self.open_gcm(iv, b"", &cipher, tag)?;
         let is_whole = matches!(cipher, Cow::Borrowed(_));
-        HostCek::new(enc, cek).filter(|_| is_whole).ok_or(Failure::Wrong)
+        HostCek::new(enc, cek.into()).filter(|_| is_whole).ok_or(Failure::Wrong)
     }
 
     /// Wraps a content encryption key.

@@ -98,12 +98,12 @@ def keys():
         REFUSED,
         True,
     )
-    family.refused("empty", "an encrypted key that is empty, and there", own | {"encrypted_key": ""}, "malformed")
-    family.refused(
-        "direct-empty",
-        "ECDH-ES with an encrypted key that is empty, and there",
+    family.refused("empty", "an encrypted key that is empty, and there", own | {"encrypted_key": ""}, REFUSED, True)
+    family.accepted(
+        "control-direct-empty",
+        "ECDH-ES with an encrypted key that is empty, and there, as many write it",
         direct | {"encrypted_key": ""},
-        "malformed",
+        PLAINTEXT,
     )
 
     family = decrypt("json-jwe-several", ["RFC 7516 section 7.2.1", "RFC 7516 section 11.5"], both, good)
