@@ -41,8 +41,8 @@ pub enum Error {
     #[error("decryption failed")]
     DecryptionFailed,
 
-    /// Whoever sent the token has caused too many failed decryptions with this key; the token was
-    /// not looked at.
+    /// Whoever sent the token has caused too many failed decryptions with this key: the token was
+    /// parsed and its header checked, and no device was asked.
     #[error(
         "too many failed decryptions of this peer with the key {kid:?}: nothing of it is decrypted \
          with that key for {retry_after} s"
@@ -50,7 +50,7 @@ pub enum Error {
     BudgetSpent {
         /// The kid of the key.
         kid: String,
-        /// When the next token of the peer is looked at, in seconds from now.
+        /// When the next token of the peer is tried, in seconds from now.
         retry_after: u64,
     },
 

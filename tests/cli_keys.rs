@@ -230,6 +230,14 @@ fn a_configuration_is_checked_with_lines() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["good"], &answer["findings"][0]["line"]), (&false.into(), &14.into()));
     assert!(text(&place.run(&["config", "check"]).stdout).contains("nobody"));
+    // What a context names that policy does not allow.
+    let wide = "[context.w]\nnesting = \"jwe\"\n[context.w.seal]\nencrypt = [\"ECDH-ES\"]\n\
+                content = [\"A128CBC-HS256\"]\n";
+    place.configure(&format!("{config}{wide}"));
+    let shown = place.run(&["config", "check"]);
+    assert_eq!(shown.status.code(), Some(7));
+    let shown = text(&shown.stdout);
+    assert!(shown.contains(":9: context.w: context w: seal.content: A128CBC-HS256"), "{shown}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use hsm_jose::jose::base64url;
 use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::jwk::PublicJwk;
 use hsm_jose::jose::serialization::{Jwe, MAX_RECIPIENTS, MAX_TOKEN_LEN, Serialization};
-use hsm_jose::jwe::{JweBuilder, JweToken, Recipient};
+use hsm_jose::jwe::{self, JweBuilder, JweToken, Recipient};
 use hsm_jose::jwt::explain_outside;
 use hsm_jose::keyring::KeyringFile;
 use hsm_jose::keystores::Keystores;
@@ -221,6 +221,10 @@ fn a_token_never_costs_more_than_four_attempts() {
         }
     });
     assert_eq!(code(world.decrypt(Profile::Strict, &nameless)), "key_ambiguous");
+    // None at all is the caller's mistake, and not the token's.
+    let text = nameless.to_string();
+    let token = JweToken::parse(text.as_bytes(), &Policy::of(Profile::All).jwe).unwrap();
+    assert_eq!(code(jwe::decrypt(token, &[])), "usage");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! How much memory tokens take: what a large one needs at most while it is opened, and what a hostile
-//! one can make a parser allocate.
+//! How much memory tokens take: what a large one needs at most while it is opened, what a hostile one
+//! can make a parser allocate, and what is remembered of bad ones.
 //!
 //! Counted is what Rust code allocates, at the moment when it is most. The library below allocates
 //! nothing that grows with a token.
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::backend::{HardwareKey, KeyShape, KeySpec, Keystore};
-use hsm_jose::engine::Engine;
+use hsm_jose::engine::{EncryptOptions, Engine};
 use hsm_jose::jose::alg::{
     ContentEncryption, Curve, KeyAlgorithm, KeyManagement, SignatureAlgorithm,
 };
@@ -24,7 +24,9 @@ use hsm_jose::jwt::{self, Claims, OuterKeys};
 use hsm_jose::keyring::KeyringFile;
 use hsm_jose::keystores::Keystores;
 use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
-use hsm_jose::policy::{Context, Nesting, OpenRules, Policy, Profile};
+use hsm_jose::policy::{
+    Context, FailureBudget, MAX_FAILURES, MAX_WINDOW, Nesting, OpenRules, Policy, Profile,
+};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -198,6 +200,42 @@ fn opening_a_nested_token_with_16_mib_of_claims_takes_three_times_the_token_at_m
         peak(|| jwt::open(&context, token.as_bytes(), &own, &trusted, 1_900_000_000).unwrap());
     assert_eq!(opened.claims().json().len(), 16 * MIB);
     assert_within(2.4, "nested", &token, more);
+}
+
+/// The largest budget costs no more for a peer than a small one: its failures are not kept one by one.
+#[test]
+fn a_spent_failure_budget_takes_less_than_a_kilobyte() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let keyring = KeyringFile::new(&directory.path().join("keyring.json"));
+    let keystore: Arc<dyn Keystore> = Arc::new(MemoryKeystore::new("memory"));
+    let alg = KeyAlgorithm::Unwrap(KeyManagement::A128Kw);
+    let key = KeyRequest { name: "k".into(), algs: vec![alg], kid: None, profile: Profile::Strict };
+    let request =
+        GenerateRequest { key, bits: None, curve: None, if_absent: false, dry_run: false };
+    generate(&keyring, &*keystore, &request).unwrap();
+    let mut policy = Policy::of(Profile::Strict).with_symmetric(&[alg]).unwrap();
+    let budget = FailureBudget::new(MAX_FAILURES, MAX_WINDOW).unwrap();
+    policy.failure_budget = Some(budget);
+    let keystores = Keystores::opened(vec![keystore], false).unwrap();
+    let engine = Engine::new(policy, Vec::new(), &keyring.read().unwrap(), keystores).unwrap();
+    let mut token = engine.encrypt_with("k", &EncryptOptions::default(), b"content").unwrap();
+    token.truncate(token.len() - 4);
+    token.push_str("AAAA");
+    let fail = |peer: &str| {
+        let error = engine.decrypt_from(peer, token.as_bytes(), None).unwrap_err();
+        error.code()
+    };
+    // What an engine allocates once.
+    (0..4).for_each(|peer| assert_eq!(fail(&format!("other {peer}")), "decryption_failed"));
+    let before = ALLOCATED.current_usage();
+    for _ in 0..budget.failures() {
+        assert_eq!(fail("mallory"), "decryption_failed");
+    }
+    assert_eq!(fail("mallory"), "decryption_budget_spent");
+    let more = ALLOCATED.current_usage().saturating_sub(before);
+    println!("a spent budget of {} failures: {more} bytes", budget.failures());
+    assert!(more < 1024, "{more} bytes");
 }
 
 /// What a parser may allocate for one byte of its input. A string with escapes is unescaped in a buffer

@@ -91,7 +91,8 @@ pub trait Keystore: Debug + Send + Sync {
     /// A device fault. That the device cannot do it is not an error but [`Support::No`].
     fn supports(&self, alg: KeyAlgorithm, shape: KeyShape) -> Result<Support, BackendError>;
 
-    /// Finds the one private key at `locator`.
+    /// Finds the one private key at `locator`. What it is for, the device may not know:
+    /// see [`HardwareKey`].
     ///
     /// # Errors
     /// [`BackendError::NotFound`], [`BackendError::Ambiguous`], [`BackendError::WeakKey`], or a device
@@ -229,6 +230,15 @@ pub trait Keystore: Debug + Send + Sync {
 }
 
 /// One private or symmetric key in a device. What it cannot do answers [`BackendError::Unsupported`].
+///
+/// What it can do may be more than what it was made for. The memory keystore binds a key to its
+/// algorithms, but a TPM to a scheme, and a PKCS#11 token at most to mechanisms (CKA_ALLOWED_MECHANISMS).
+/// One of these serves several: TPM_ALG_ECDH and CKM_ECDH1_DERIVE every `ECDH-ES`, CKM_RSA_X_509 every hash
+/// of OAEP on the host. What a key is for is in the keyring
+/// ([`KeyEntry::algs`](crate::keyring::KeyEntry::algs)), and an [`Engine`](crate::engine::Engine) compares
+/// that with the token or the call before it asks the device. Whoever calls
+/// [`jwe::decrypt`](crate::jwe::decrypt) or [`jws::sign`](crate::jws::sign) with a key from
+/// [`Keystore::find`] does so with an allow-list of his own.
 ///
 /// ```
 /// use hsm_jose::backend::memory::MemoryKeystore;

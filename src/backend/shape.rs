@@ -1,7 +1,7 @@
 //! What kind of key there is or shall be, and whether a device does an algorithm with it.
 
 use crate::jose::alg::{KeyAlgorithm, KeyKind, Purpose};
-use crate::jose::jwk::PublicKey;
+use crate::jose::jwk::{MAX_RSA_BITS, MIN_RSA_BITS, PublicKey};
 
 /// Whether and how a device does an operation.
 ///
@@ -106,6 +106,18 @@ impl KeyShape {
             Self::Curve(curve) => KeyKind::Curve(curve),
             Self::Oct { bits } => KeyKind::Oct { bits },
         }
+    }
+
+    /// Says what is wrong with the length of an RSA key that is to be made; policy may ask for more.
+    pub(crate) fn wrong_length(self) -> Option<String> {
+        let Self::Rsa { bits } = self else { return None };
+        let is_right =
+            (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&(bits as usize)) && bits.is_multiple_of(64);
+        (!is_right).then(|| {
+            format!(
+                "RSA keys have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, a multiple of 64, not {bits}"
+            )
+        })
     }
 }
 

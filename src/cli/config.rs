@@ -143,13 +143,15 @@ impl Findings<'_> {
 
     /// What only shows when everything is put together, as the engine does.
     fn policy(&mut self) {
-        if let Err(error) = load::policy(self.config) {
+        let policy = load::policy(self.config).or_else(|error| {
             self.add("policy", error.to_string());
-        }
+            load::widest(self.config)
+        });
+        let Ok(policy) = policy else { return };
         let mut contexts = Vec::new();
         for (name, settings) in &self.config.contexts {
             let at = format!("context.{name}");
-            let context = match load::context(self.config, name, settings) {
+            let context = match load::context(&policy, name, settings) {
                 Ok(context) => context,
                 // A trust file that cannot be read has been reported, with its own place.
                 Err(Error::Usage(_)) => continue,
@@ -158,6 +160,9 @@ impl Findings<'_> {
                     continue;
                 }
             };
+            if let Err(error) = context.check(&policy) {
+                self.add(&at, error.to_string());
+            }
             if let Err(error) = context.check_issuers() {
                 self.add(&format!("{at}.open.trust"), error.to_string());
             }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::KeyAlgorithm;
 use crate::keyring::KeyVersion;
 use crate::lifecycle::{Entered, KeyRequest, Outcome};
+use crate::policy::Policy;
 
 mod adopt;
 mod destroy;
@@ -112,15 +113,18 @@ fn report(entered: &Entered, setup: &Setup) -> Result<Report> {
         }
         _ => {}
     }
-    let policy = load::widest(&setup.config)?;
+    // The key is there by now, whatever is wrong with the lists.
+    let policy = load::policy(&setup.config).or_else(|_| load::widest(&setup.config))?;
     for alg in entered.algs.iter().filter(|alg| !policy.allows(**alg)) {
         let profile = policy.profile.name();
-        report.notes.push(match alg.is_symmetric() {
-            true => {
-                format!("`symmetric` of [policy] does not name {alg}: nothing here will use it")
+        let why = match alg.is_symmetric() {
+            true => format!("`symmetric` of [policy] does not name {alg}"),
+            false if Policy::of(policy.profile).allows(*alg) => {
+                format!("the lists of [policy] leave {alg} out")
             }
-            false => format!("the {profile} profile has no {alg}: nothing here will use it"),
-        });
+            false => format!("the {profile} profile has no {alg}"),
+        };
+        report.notes.push(format!("{why}: nothing here will use it"));
     }
     report.notes.extend(steps_on_host(&entered.support));
     report.notes.extend(version.unproven.iter().map(|what| format!("not guaranteed: {what}")));

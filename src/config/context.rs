@@ -144,11 +144,11 @@ pub struct OpenConfig {
     pub trust: Option<PathBuf>,
     /// Names of the decryption keys; empty only if the nesting is [`Nesting::Jws`].
     pub decrypt: Vec<String>,
-    /// The JWE algs that are taken; `None` means the profile's.
+    /// The JWE algs that are taken; `None`: the profile's, as far as `[policy]` leaves them.
     pub encrypt: Option<Vec<KeyManagement>>,
-    /// The JWE encs that are taken; `None` means the profile's.
+    /// The JWE encs that are taken; `None`: those of `[policy]`.
     pub content: Option<Vec<ContentEncryption>>,
-    /// The JWS algs that are taken; `None` means the profile's.
+    /// The JWS algs that are taken; `None`: the profile's, as far as `[policy]` leaves them.
     pub sign: Option<Vec<SignatureAlgorithm>>,
     /// The longest time from `iat` to `exp`, in seconds.
     pub lifetime: Option<u64>,

@@ -57,7 +57,7 @@ pub struct Config {
     pub keystores: BTreeMap<String, KeystoreConfig>,
     /// `[keyring] file`: `keyring.json` beside the configuration unless given.
     pub keyring: PathBuf,
-    /// `[policy]`: what commands outside a context produce and take.
+    /// `[policy]`: what is made and taken, which contexts narrow.
     pub policy: PolicyConfig,
     /// `[context.NAME]`: the kinds of token.
     pub contexts: BTreeMap<String, ContextConfig>,
@@ -235,18 +235,18 @@ pub struct PolicyConfig {
     pub profile: Profile,
     /// Algorithms of symmetric keys that are allowed beside the profile's.
     pub symmetric: Vec<KeyAlgorithm>,
-    /// Narrows the JWE algs of the profile.
+    /// Narrows the JWE algs of the profile, in contexts too.
     pub jwe_alg: Option<Vec<KeyManagement>>,
-    /// Narrows the JWE encs of the profile.
+    /// Narrows the JWE encs of the profile, in contexts too.
     pub jwe_enc: Option<Vec<ContentEncryption>>,
-    /// Narrows the JWS algs of the profile.
+    /// Narrows the JWS algs of the profile, in contexts too.
     pub jws_alg: Option<Vec<SignatureAlgorithm>>,
     /// `decryption_failures`: how many failed decryptions a peer may cause with a key, where the
     /// program that links the library names the peer; the profile's unless given.
     pub failure_budget: Option<FailureBudget>,
-    /// Names that `crit` may name, each one that [`crate::policy::CriticalExtension`] knows.
+    /// Names that `crit` may name outside of contexts, each one that [`crate::policy::CriticalExtension`] knows.
     pub crit: Option<Vec<String>>,
-    /// Whether the payload of a JWS may be unencoded (RFC 7797); the profile says if this does not.
+    /// Whether the payload of a JWS may be unencoded outside of contexts (RFC 7797); the profile says if this does not.
     pub unencoded: Option<bool>,
 }
 

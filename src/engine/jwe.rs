@@ -125,8 +125,9 @@ impl Engine {
     /// Makes a key for one answer in the memory of a device; see [`EphemeralKey`].
     ///
     /// # Errors
-    /// [`Error::Policy`] for an `alg` that policy does not allow; else as
-    /// [`Keystores::open`](crate::keystores::Keystores::open) and [`EphemeralKey::generate`].
+    /// [`Error::Policy`] for an `alg` that policy does not allow, or an RSA key that is shorter than
+    /// [`Policy::rsa_made_bits`]; else as [`Keystores::open`](crate::keystores::Keystores::open) and
+    /// [`EphemeralKey::generate`].
     pub fn ephemeral_key(
         &self,
         keystore: &str,
@@ -135,6 +136,9 @@ impl Engine {
     ) -> Result<EphemeralKey> {
         if !self.policy.allows(KeyAlgorithm::Unwrap(alg)) {
             return Err(refused_name("alg", alg.name(), &self.policy.jwe.algs));
+        }
+        if alg.fits(shape.kind()) {
+            self.policy.check_made(shape)?;
         }
         EphemeralKey::generate(&*self.keystores().open(keystore)?, alg, shape)
     }
@@ -208,7 +212,8 @@ impl Engine {
 
     /// Decrypts a JWE in any serialization with the key that its `kid` names, or, if it names
     /// none, with the key called `key`; without either, with the keys that fit, four at most. Of
-    /// several recipients, with the keys of those that are ours.
+    /// several recipients, with the keys of those that are ours. A key is used for the algorithms that
+    /// the keyring has for it, and for no other that its device would do.
     ///
     /// # Errors
     /// [`Error::Malformed`] or [`Error::Policy`] before any device is asked; [`Error::KeyNotFound`];

@@ -14,8 +14,8 @@ use crate::jws::is_for_signatures;
 use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
 use crate::policy::{
-    Context, CriticalExtension, CriticalExtensions, JweRules, JwsRules, Nesting, OpenRules, Policy,
-    SealRules,
+    AllowList, Context, CriticalExtension, CriticalExtensions, JweRules, JwsRules, Nesting,
+    OpenRules, Policy, SealRules,
 };
 
 /// The clock skew of a context that names none, in seconds.
@@ -74,7 +74,8 @@ impl Engine {
     }
 }
 
-/// Returns the policy for what is outside a context.
+/// Returns the policy. A context narrows it and never widens it; `crit` and `unencoded` are for what is
+/// outside of contexts only.
 ///
 /// # Errors
 /// [`Error::Config`]: a list that is empty, or wider than the profile.
@@ -97,7 +98,7 @@ pub fn policy(config: &Config) -> Result<Policy> {
     Ok(policy.extended(critical, narrowing.unencoded))
 }
 
-/// Returns what contexts may name: the profile and the symmetric algorithms of the configuration.
+/// Returns the profile with the symmetric algorithms of the configuration, before its lists narrow it.
 ///
 /// # Errors
 /// [`Error::Config`]: an algorithm that is not symmetric.
@@ -108,11 +109,14 @@ pub(crate) fn widest(config: &Config) -> Result<Policy> {
 /// Returns the contexts, with their trust files read.
 ///
 /// # Errors
-/// [`Error::Config`] naming the context.
+/// [`Error::Config`] naming the context; as [`Context::check`] under the policy of the configuration.
 pub fn contexts(config: &Config) -> Result<Vec<Context>> {
+    let policy = policy(config)?;
     let contexts = config.contexts.iter().map(|(name, settings)| {
-        context(config, name, settings)
-            .map_err(|error| Error::Config(format!("context {name}: {error}")))
+        let context = context(&policy, name, settings)
+            .map_err(|error| Error::Config(format!("context {name}: {error}")))?;
+        context.check(&policy)?;
+        Ok(context)
     });
     contexts.collect()
 }
@@ -193,9 +197,9 @@ fn unknown_recipient(who: &str) -> Error {
     Error::Usage(format!("{who:?} is neither a file nor a [recipient.NAME] of the configuration"))
 }
 
-/// Returns one context, with its trust file read.
-pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> Result<Context> {
-    let profile = &widest(config)?;
+/// Returns one context, with its trust file read: what it leaves out is as policy has it, what it names
+/// is for [`Context::check`] to compare with policy.
+pub(crate) fn context(policy: &Policy, name: &str, settings: &ContextConfig) -> Result<Context> {
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
     match settings.cty.as_deref() {
@@ -217,11 +221,11 @@ pub(crate) fn context(config: &Config, name: &str, settings: &ContextConfig) -> 
         typ: settings.typ.clone(),
         skew: settings.skew.unwrap_or(DEFAULT_SKEW),
         max_token_len,
-        seal: settings.seal.as_ref().map(|seal| sealing(nesting, seal, profile)).transpose()?,
+        seal: settings.seal.as_ref().map(|seal| sealing(nesting, seal)).transpose()?,
         open: settings
             .open
             .as_ref()
-            .map(|open| opening(nesting, open, profile, max_token_len))
+            .map(|open| opening(nesting, open, policy, max_token_len))
             .transpose()?,
     })
 }
@@ -234,7 +238,22 @@ fn refuse_symmetric<T: std::fmt::Display>(alg: Option<T>, what: &str, why: &str)
     }
 }
 
-fn sealing(nesting: Nesting, settings: &SealConfig, profile: &Policy) -> Result<SealRules> {
+/// The algorithms of a context that names none: what policy leaves of the profile. Algorithms of
+/// symmetric keys, which no profile for production has, a context takes only where it names them itself.
+fn left_out<T: Copy + PartialEq>(
+    what: &str,
+    allowed: &AllowList<T>,
+    profile: &AllowList<T>,
+) -> Result<AllowList<T>> {
+    let left = allowed.iter().filter(|alg| profile.contains(*alg));
+    AllowList::new(left).map_err(|_| {
+        Error::Config(format!(
+            "{what} is missing: policy leaves algorithms of symmetric keys only, which a context names"
+        ))
+    })
+}
+
+fn sealing(nesting: Nesting, settings: &SealConfig) -> Result<SealRules> {
     let shared = settings.encrypt.iter().find(|alg| alg.is_symmetric());
     refuse_symmetric(shared, "seal.encrypt", "a recipient is registered with public keys")?;
     let is_encrypted = nesting.is_encrypted();
@@ -243,11 +262,11 @@ fn sealing(nesting: Nesting, settings: &SealConfig, profile: &Policy) -> Result<
         audience: settings.audience.clone(),
         sign: settings.sign.clone(),
         algs: match is_encrypted {
-            true => Some(profile.jwe.algs.narrowed(Some(&settings.encrypt), "seal.encrypt")?),
+            true => Some(AllowList::new(settings.encrypt.iter().copied())?),
             false => None,
         },
         encs: match is_encrypted {
-            true => Some(profile.jwe.encs.narrowed(Some(&settings.content), "seal.content")?),
+            true => Some(AllowList::new(settings.content.iter().copied())?),
             false => None,
         },
         lifetime: settings.lifetime,
@@ -257,33 +276,37 @@ fn sealing(nesting: Nesting, settings: &SealConfig, profile: &Policy) -> Result<
 fn opening(
     nesting: Nesting,
     settings: &OpenConfig,
-    profile: &Policy,
+    policy: &Policy,
     max_token_len: usize,
 ) -> Result<OpenRules> {
+    let profile = Policy::of(policy.profile);
     let jwe = || -> Result<JweRules> {
-        let mut rules = profile.jwe.clone();
-        // A context takes algorithms of symmetric keys only where it names them itself.
+        let mut rules = policy.jwe.clone();
         rules.algs = match &settings.encrypt {
-            Some(algs) => rules.algs.narrowed(Some(algs), "open.encrypt")?,
-            None => Policy::of(profile.profile).jwe.algs,
+            Some(algs) => AllowList::new(algs.iter().copied())?,
+            None => left_out("open.encrypt", &rules.algs, &profile.jwe.algs)?,
         };
-        rules.encs = rules.encs.narrowed(settings.content.as_deref(), "open.content")?;
+        if let Some(encs) = &settings.content {
+            rules.encs = AllowList::new(encs.iter().copied())?;
+        }
         rules.limits.max_token_len = max_token_len;
+        rules.limits.critical = CriticalExtensions::default();
         Ok(rules)
     };
     let jws = || -> Result<JwsRules> {
-        let mut rules = profile.jws.clone();
+        let mut rules = policy.jws.clone();
         rules.algs = match &settings.sign {
             Some(algs) => {
                 let macs = algs.iter().copied().find(|alg| alg.is_symmetric());
                 refuse_symmetric(macs, "open.sign", "a trust file has public keys only")?;
-                rules.algs.narrowed(Some(algs), "open.sign")?
+                AllowList::new(algs.iter().copied())?
             }
-            None => Policy::of(profile.profile).jws.algs,
+            None => left_out("open.sign", &rules.algs, &profile.jws.algs)?,
         };
         // RFC 7797 section 7: not in a JWT.
         rules.unencoded = false;
         rules.limits.max_token_len = max_token_len;
+        rules.limits.critical = CriticalExtensions::default();
         Ok(rules)
     };
     let trust = match &settings.trust {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::jose::jwk::JwkSet;
-use crate::jwe::{EphemeralKey, Once, Recipient};
+use crate::jwe::{EphemeralKey, NotOpened, Once, Recipient};
 use crate::jws::TrustedKeys;
 use crate::jwt::{self, Claims, Clock, Opened, SystemClock};
 use crate::keyring::Keyring;
@@ -81,13 +81,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Config`]: two contexts of one name, or that would accept each other's tokens
-    /// (RFC 8725 section 3.12), or one that cannot tell its issuers apart (section 3.8).
+    /// (RFC 8725 section 3.12), or one that cannot tell its issuers apart (section 3.8), lacks what its
+    /// tokens need or is wider than the policy ([`Context::check`]).
     pub fn new(
         policy: Policy,
         contexts: Vec<Context>,
         keyring: &Keyring,
         keystores: Keystores,
     ) -> Result<Self> {
+        contexts.iter().try_for_each(|context| context.check(&policy))?;
         refuse_confusable(&contexts)?;
         contexts.iter().try_for_each(Context::check_issuers)?;
         let mut served = BTreeMap::new();
@@ -191,13 +193,27 @@ impl Engine {
     }
 
     /// As [`Engine::open`], with a key that was made for this one token: it is used instead of the
-    /// keys that the context names, and is gone afterwards.
+    /// keys that the context names, and is gone once its device has been asked with it.
     ///
     /// # Errors
-    /// As [`jwt::open`]; [`Error::KeyNotFound`] if the token is for another key.
-    pub fn open_once(&self, context: &str, token: &[u8], key: EphemeralKey) -> Result<Opened> {
-        let ServedContext { context, trusted } = self.served_context(context)?;
-        jwt::open(context, token, &Once::new(key), trusted, self.clock.now())
+    /// As [`jwt::open`]; [`Error::KeyNotFound`] if the token is for another key; [`Error::Usage`] for a
+    /// context of tokens that are not encrypted. Whatever was refused before the device was asked comes
+    /// with the key, for the next token: see [`NotOpened`].
+    pub fn open_once(
+        &self,
+        context: &str,
+        token: &[u8],
+        key: EphemeralKey,
+    ) -> std::result::Result<Opened, NotOpened> {
+        let once = Once::new(key);
+        let opened = self.served_context(context).and_then(|ServedContext { context, trusted }| {
+            if !context.nesting.is_encrypted() {
+                let what = format!("tokens of context {} are opened without a key", context.name);
+                return Err(Error::Usage(what));
+            }
+            jwt::open(context, token, &once, trusted, self.clock.now())
+        });
+        opened.map_err(|error| once.not_opened(error))
     }
 
     /// Returns what the failure budget has counted since the engine was made.

@@ -151,6 +151,9 @@ impl ServedKeys {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
+        if let (true, Some(fault)) = (attempts.is_empty(), &fault) {
+            return Err(fault.clone());
+        }
         let leave = match (&self.failures, peer) {
             (Some(failures), Some(peer)) => {
                 let kids: Vec<_> = keys.iter().map(|key| key.kid.as_str()).collect();

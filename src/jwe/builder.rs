@@ -161,15 +161,16 @@ impl<'a> JweBuilder<'a> {
     /// unprotected members in the compact serialization.
     ///
     /// [`Error::Usage`] too for a token that no recipient would take: over [`MAX_TOKEN_LEN`], which a
-    /// plaintext of 24 MiB makes; a header over [`MAX_HEADER_LEN`] or nested deeper than [`MAX_DEPTH`],
-    /// counted from the outside of the token where it is not protected; a `kid` over [`MAX_KID_LEN`] or
-    /// with control characters; an `apu` or `apv` over [`MAX_PARTY_INFO_LEN`]. No device is asked for a
-    /// token that is known not to be taken before.
+    /// plaintext of 24 MiB makes; a header over [`MAX_HEADER_LEN`] or [`MAX_HEADER_VALUES`], or nested
+    /// deeper than [`MAX_DEPTH`], counted from the outside of the token where it is not protected; a
+    /// `kid` over [`MAX_KID_LEN`] or with control characters; an `apu` or `apv` over
+    /// [`MAX_PARTY_INFO_LEN`]. No device is asked for a token that is known not to be taken before.
     ///
     /// [`MAX_RECIPIENTS`]: crate::jose::serialization::MAX_RECIPIENTS
     /// [`MAX_PARTY_INFO_LEN`]: crate::jose::header::MAX_PARTY_INFO_LEN
     /// [`MAX_TOKEN_LEN`]: crate::jose::serialization::MAX_TOKEN_LEN
     /// [`MAX_HEADER_LEN`]: crate::jose::header::MAX_HEADER_LEN
+    /// [`MAX_HEADER_VALUES`]: crate::jose::header::MAX_HEADER_VALUES
     /// [`MAX_DEPTH`]: crate::jose::json::MAX_DEPTH
     /// [`MAX_KID_LEN`]: crate::jose::jwk::MAX_KID_LEN
     pub fn encrypt(&self, serialization: Serialization, plaintext: &[u8]) -> Result<String> {

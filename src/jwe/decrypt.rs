@@ -48,7 +48,8 @@ use crate::secret::Plaintext;
 pub struct Attempt<'k> {
     /// The recipient's place in [`JweToken::recipients`].
     pub recipient: usize,
-    /// The key.
+    /// The key. That it is for the recipient's `alg` is the caller's to see to: a device may do more
+    /// with it (see [`HardwareKey`]).
     pub key: &'k dyn HardwareKey,
 }
 
@@ -113,16 +114,20 @@ impl Decrypted {
 /// Decrypts with the keys that could be the one: one if the token names it, else the candidates of
 /// its recipients. Every device is asked each time, and a token that does not open has been tried with
 /// every key, so that neither the answer nor the time says which came close. Once the content is open it
-/// is not decrypted again.
+/// is not decrypted again. The rules of the token say what `alg` it may have, not which key is for it: an
+/// engine compares the keyring, whoever calls this his own list.
 ///
 /// It takes the memory of the ciphertext, decrypted in place, and once more that of the ciphertext while
 /// there are keys left to try.
 ///
 /// # Errors
-/// [`Error::Usage`] for more than [`MAX_CANDIDATES`] attempts; [`Error::Policy`] for `dir` with an `enc`
+/// [`Error::Usage`] for no attempt, and for more than [`MAX_CANDIDATES`]; [`Error::Policy`] for `dir` with an `enc`
 /// that the key's device does not do; [`Error::DecryptionFailed`], bare, on any fault of the token; a
 /// device fault as [`Error::Backend`] where no key opened it.
 pub fn decrypt(mut token: JweToken<'_>, attempts: &[Attempt<'_>]) -> Result<Decrypted> {
+    if attempts.is_empty() {
+        return Err(Error::Usage("no key was given to decrypt the token with".into()));
+    }
     let count = token.recipients().len();
     if attempts.len() > MAX_CANDIDATES || attempts.iter().any(|it| it.recipient >= count) {
         return Err(Error::Usage(format!(

@@ -16,8 +16,9 @@ use crate::keyring::MAX_CANDIDATES;
 /// the request, and the answer is encrypted to it (as OpenID for Verifiable Presentations 1.0 section
 /// 8.3 has verifiers do).
 ///
-/// It is in the memory of a device and in no keyring. [`EphemeralKey::decrypt`] takes it, whatever
-/// comes out, and with that it is destroyed; so it is when it is dropped unused.
+/// It is in the memory of a device and in no keyring. [`EphemeralKey::decrypt`] takes it: once the device
+/// has been asked with it, it is destroyed, whatever comes out; so it is when it is dropped unused. What
+/// is refused before that, such as a token for another key, gives it back ([`NotOpened`]).
 ///
 /// ```
 /// use hsm_jose::backend::KeyShape;
@@ -48,7 +49,7 @@ use crate::keyring::MAX_CANDIDATES;
 /// # use hsm_jose::jwe::{Decrypted, EphemeralKey, JweToken};
 /// fn twice(key: EphemeralKey, one: JweToken<'_>, two: JweToken<'_>) -> hsm_jose::Result<Decrypted> {
 ///     key.decrypt(one)?;
-///     key.decrypt(two)
+///     Ok(key.decrypt(two)?)
 /// }
 /// ```
 #[derive(Debug)]
@@ -58,6 +59,34 @@ pub struct EphemeralKey {
     jwk: PublicJwk,
 }
 
+/// Why nothing was opened with an ephemeral key, and the key, if no device has been asked with it: junk
+/// that anyone can send does not cost it.
+///
+/// Where the key is not wanted, it is an [`Error`] like any other, and the key is destroyed.
+///
+/// ```
+/// # use hsm_jose::engine::Engine;
+/// # use hsm_jose::jwt::Opened;
+/// use hsm_jose::jwe::{EphemeralKey, NotOpened};
+///
+/// /// A request that waits for its answer.
+/// struct Request {
+///     key: Option<EphemeralKey>,
+/// }
+///
+/// fn answered(engine: &Engine, request: &mut Request, body: &[u8]) -> hsm_jose::Result<Opened> {
+///     let answered = || hsm_jose::Error::Usage("the request has been answered".into());
+///     let key = request.key.take().ok_or_else(answered)?;
+///     engine.open_once("vp", body, key).map_err(|refused| {
+///         let (error, key) = refused.into_parts();
+///         request.key = key;
+///         error
+///     })
+/// }
+/// ```
+#[derive(Debug)]
+pub struct NotOpened(Box<(Error, Option<EphemeralKey>)>);
+
 /// An ephemeral key for whoever opens a token of a context.
 #[derive(Debug)]
 pub(crate) struct Once(RefCell<Option<EphemeralKey>>);
@@ -66,16 +95,23 @@ impl EphemeralKey {
     /// Makes a key for `alg` in the memory of a device.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a shared-key algorithm, or a shape that does not fit; else as
+    /// [`Error::Usage`], before the device is asked, for an algorithm of symmetric keys, a shape that
+    /// does not fit, or a length that no RSA key is made with; else as
     /// [`Keystore::generate_ephemeral`].
     pub fn generate(keystore: &dyn Keystore, alg: KeyManagement, shape: KeyShape) -> Result<Self> {
+        if alg.is_symmetric() {
+            return Err(Error::Usage(format!("{alg} has no public half to send")));
+        }
         if !alg.fits(shape.kind()) {
             return Err(Error::Usage(format!("{alg} does not work with a key of {shape}")));
+        }
+        if let Some(what) = shape.wrong_length() {
+            return Err(Error::Usage(what));
         }
         let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
         let key = keystore.generate_ephemeral(&spec)?;
         let Some(public) = key.info().public.clone() else {
-            return Err(Error::Usage(format!("{alg} has no public half to send")));
+            return Err(Error::Usage("the device does not tell the public half".into()));
         };
         let jwk = PublicJwk {
             kid: Some(public.thumbprint()),
@@ -91,12 +127,13 @@ impl EphemeralKey {
         &self.jwk
     }
 
-    /// Decrypts the one answer. A token that is to be refused before the key is spent is refused by
-    /// [`JweToken::parse`].
+    /// Decrypts the one answer. What is malformed or against policy is refused by [`JweToken::parse`],
+    /// which takes no key.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`] if no recipient of the token is this key; else as [`decrypt`].
-    pub fn decrypt(self, token: JweToken<'_>) -> Result<Decrypted> {
+    /// With the key: [`Error::KeyNotFound`] if no recipient of the token is this key, [`Error::Policy`] if
+    /// too many could be. Without it: as [`decrypt`].
+    pub fn decrypt(self, token: JweToken<'_>) -> std::result::Result<Decrypted, NotOpened> {
         let kind = self.jwk.key.kind();
         let is_meant =
             |kid: Option<&str>| kid.is_none_or(|kid| Some(kid) == self.jwk.kid.as_deref());
@@ -108,13 +145,47 @@ impl EphemeralKey {
             .filter(|(_, recipient)| is_meant(recipient.kid()) && recipient.fits(&algs, kind));
         let attempts: Vec<_> =
             meant.map(|(recipient, _)| Attempt { recipient, key: &*self.key }).collect();
-        match attempts.len() {
-            0 => Err(Error::KeyNotFound("the token is not for this ephemeral key".into())),
-            1..=MAX_CANDIDATES => decrypt(token, &attempts),
-            count => Err(Error::Policy(format!(
+        let refusal = match attempts.len() {
+            0 => Error::KeyNotFound("the token is not for this ephemeral key".into()),
+            1..=MAX_CANDIDATES => {
+                return decrypt(token, &attempts).map_err(|error| NotOpened::new(error, None));
+            }
+            count => Error::Policy(format!(
                 "{count} recipients of the token could be this key, at most {MAX_CANDIDATES} are tried"
-            ))),
-        }
+            )),
+        };
+        drop(attempts);
+        Err(NotOpened::new(refusal, Some(self)))
+    }
+}
+
+impl NotOpened {
+    fn new(error: Error, key: Option<EphemeralKey>) -> Self {
+        Self(Box::new((error, key)))
+    }
+
+    /// Returns why.
+    pub fn error(&self) -> &Error {
+        &self.0.0
+    }
+
+    /// Returns why, and the key; `None` if a device has been asked with it.
+    pub fn into_parts(self) -> (Error, Option<EphemeralKey>) {
+        *self.0
+    }
+}
+
+impl std::fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl std::error::Error for NotOpened {}
+
+impl From<NotOpened> for Error {
+    fn from(not_opened: NotOpened) -> Self {
+        not_opened.into_parts().0
     }
 }
 
@@ -122,11 +193,21 @@ impl Once {
     pub(crate) fn new(key: EphemeralKey) -> Self {
         Self(RefCell::new(Some(key)))
     }
+
+    /// Says why nothing was opened, with the key if it is still there.
+    pub(crate) fn not_opened(self, error: Error) -> NotOpened {
+        NotOpened::new(error, self.0.into_inner())
+    }
 }
 
 impl OuterKeys for Once {
     fn decrypt(&self, token: JweToken<'_>, _: &[String]) -> Result<Decrypted> {
         let spent = || Error::KeyNotFound("the ephemeral key was used".into());
-        self.0.borrow_mut().take().ok_or_else(spent)?.decrypt(token)
+        let key = self.0.take().ok_or_else(spent)?;
+        key.decrypt(token).map_err(|not_opened| {
+            let (error, key) = not_opened.into_parts();
+            self.0.replace(key);
+            error
+        })
     }
 }

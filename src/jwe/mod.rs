@@ -13,8 +13,8 @@ pub use builder::JweBuilder;
 pub use decrypt::{Attempt, Decrypted, decrypt};
 pub(crate) use encrypt::check;
 pub use encrypt::{JweParameters, encrypt};
-pub use ephemeral::EphemeralKey;
 pub(crate) use ephemeral::Once;
+pub use ephemeral::{EphemeralKey, NotOpened};
 pub use recipient::{Recipient, choose};
 pub use token::{JweRecipient, JweToken};
 

@@ -65,8 +65,8 @@ impl Jws<'_> {
     /// # Errors
     /// [`Error::SignatureInvalid`]; [`Error::Policy`] for an `alg` that is not a MAC or not for the
     /// key, and for several signatures; [`Error::KeyNotFound`] for another kid; [`Error::Malformed`]
-    /// for a payload that is detached or not base64url; or a device fault, among them that the token
-    /// is longer than the device takes, whatever its MAC is.
+    /// for a payload that is not base64url, or not there (as [`Jws::verify`] has it); or a device fault,
+    /// among them that the token is longer than the device takes, whatever its MAC is.
     pub fn authenticate(
         self,
         key: &dyn HardwareKey,

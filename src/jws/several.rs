@@ -142,8 +142,10 @@ impl<'a> Jws<'a> {
     ///
     /// # Errors
     /// [`Error::SignatureInvalid`], [`Error::KeyNotFound`], [`Error::Policy`] or
-    /// [`Error::Malformed`], as the rule judges; [`Error::Malformed`] for a payload that is detached
-    /// or not base64url; [`Error::Usage`] for a rule that names no issuer.
+    /// [`Error::Malformed`], as the rule judges; [`Error::Malformed`] for a JSON serialization without
+    /// `payload`, and for a payload that is not base64url; [`Error::Usage`] for a rule that names no
+    /// issuer. In the compact serialization a detached payload looks like an empty one, of which the
+    /// signature is not: [`Error::SignatureInvalid`].
     pub fn verify(
         self,
         keys: &TrustedKeys,

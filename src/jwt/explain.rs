@@ -64,6 +64,7 @@ impl Explanation {
 }
 
 fn in_context(context: &Context, token: &[u8], steps: &mut Vec<String>) -> Result<()> {
+    context.check_complete()?;
     let rules = context.opening()?;
     only_compact(token)?;
     let lacking = || Error::Config(format!("context {} lacks rules for its nesting", context.name));

@@ -5,12 +5,14 @@ use zeroize::Zeroizing;
 
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
-use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
 use crate::jose::header::Header;
 use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
 use crate::jws::{self, JwsParameters, JwsToken, TrustedKeys, Verified};
-use crate::policy::{Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty};
+use crate::policy::{
+    Context, Nesting, OpenRules, Policy, check_nested_cty, refuse_nested_cty, refused_name,
+};
 use crate::secret::Plaintext;
 
 use super::claims::Claims;
@@ -174,9 +176,11 @@ pub trait OuterKeys {
 /// whoever shall open it, and `audience` the name they registered.
 ///
 /// # Errors
-/// [`Error::Claim`] for claims that contradict the context, [`Error::Policy`] if no key of the
-/// recipient fits, or the token is longer than the context takes, [`Error::Usage`] as [`jws::sign`] and
-/// [`jwe::encrypt`], before anything is signed where it can be known, or a device fault.
+/// [`Error::Config`] for a context that lacks what its tokens need or is wider than the policy
+/// ([`Context::check`]), [`Error::Claim`] for claims that contradict the context, [`Error::Policy`] if
+/// the policy does not allow the signer's algorithm, no key of the recipient fits, or the token is
+/// longer than the context takes, [`Error::Usage`] as [`jws::sign`] and [`jwe::encrypt`], before
+/// anything is signed where it can be known, or a device fault.
 pub fn seal(
     context: &Context,
     policy: &Policy,
@@ -186,11 +190,15 @@ pub fn seal(
     audience: Option<&str>,
     now: u64,
 ) -> Result<String> {
+    context.check(policy)?;
     let rules = context.sealing()?;
     let content = claims.stamped(context, rules, audience, now)?;
     let typ = Some(context.sent_typ());
     let signer = match (context.nesting, signer) {
         (Nesting::Jwe, _) => None,
+        (_, Some((_, _, alg))) if !policy.allows(KeyAlgorithm::Sign(alg)) => {
+            return Err(refused_name("alg", alg.name(), &policy.jws.algs));
+        }
         (_, Some(signer)) => Some(signer),
         (_, None) => return Err(lacks(context, "a signing key")),
     };
@@ -229,7 +237,8 @@ pub fn seal(
 ///
 /// # Errors
 /// Whatever refused it first: [`Error::Malformed`], [`Error::Policy`], [`Error::KeyNotFound`],
-/// [`Error::DecryptionFailed`], [`Error::SignatureInvalid`], [`Error::Claim`], or a device fault.
+/// [`Error::DecryptionFailed`], [`Error::SignatureInvalid`], [`Error::Claim`], or a device fault;
+/// before all of them [`Error::Config`] for a context that lacks what its tokens need.
 pub fn open(
     context: &Context,
     token: &[u8],
@@ -237,6 +246,7 @@ pub fn open(
     trusted: &TrustedKeys,
     now: u64,
 ) -> Result<Opened> {
+    context.check_complete()?;
     let rules = context.opening()?;
     if context.nesting == Nesting::Jws {
         let payload = verify(context, rules, token, trusted)?;

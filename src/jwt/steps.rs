@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::claims::Claims;
 use super::nested::{claims, verify};
 use crate::backend::HardwareKey;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::header::Header;
 use crate::jose::serialization::{Serialization, only_compact};
@@ -246,7 +246,7 @@ impl<'a> ReceivedJwt<'a> {
     /// Parses a nested JWT, in the compact serialization as a JWT is, and checks its outer header.
     ///
     /// # Errors
-    /// As [`JweToken::parse_compact`]; [`Error::Policy`](crate::Error::Policy) too if `cty` does not
+    /// As [`JweToken::parse_compact`]; [`Error::Policy`] too if `cty` does not
     /// say that the content is a JWT.
     pub fn parse(token: &'a [u8], rules: &JweRules) -> Result<Self> {
         only_compact(token)?;
@@ -279,13 +279,22 @@ impl DecryptedJwt {
     /// context's `open` half says, at the time `now` in seconds since 1970.
     ///
     /// # Errors
-    /// As [`jwt::open`](super::open), after decryption.
+    /// As [`jwt::open`](super::open), after decryption; [`Error::Usage`] for a context of tokens that
+    /// nobody signs.
     pub fn verify(
         self,
         context: &Context,
         issuers: &TrustedKeys,
         now: u64,
     ) -> Result<Verified<Claims>> {
+        context.check_complete()?;
+        // Rules for what nobody signs ask for neither issuer, audience nor expiry.
+        if !context.nesting.is_signed() {
+            return Err(Error::Usage(format!(
+                "context {} is of tokens that nobody signs",
+                context.name
+            )));
+        }
         let (rules, Self { inner, header }) = (context.opening()?, self);
         let payload = verify(context, rules, inner.as_bytes(), issuers)?;
         // The payload is out of it: a large token is not kept beside its claims.

@@ -8,7 +8,7 @@ use crate::backend::{BackendError, HardwareKey, KeyShape, KeySpec, Keystore, Sup
 use crate::config::Profile;
 use crate::error::{Error, Result};
 use crate::jose::alg::{Curve, Hash, KeyAlgorithm, KeyKind, KeyManagementMode as Mode, Purpose};
-use crate::jose::jwk::{MAX_RSA_BITS, PublicJwk};
+use crate::jose::jwk::PublicJwk;
 use crate::keyring::{KeyVersion, check_kid, check_name};
 use crate::policy::Policy;
 
@@ -245,12 +245,10 @@ fn rsa_bits(bits: Option<u32>, profile: Profile) -> Result<u32> {
             profile.name()
         )));
     }
-    if bits as usize > MAX_RSA_BITS || !bits.is_multiple_of(64) {
-        return Err(Error::Usage(format!(
-            "RSA keys have up to {MAX_RSA_BITS} bits, a multiple of 64, not {bits}"
-        )));
+    match (KeyShape::Rsa { bits }).wrong_length() {
+        Some(what) => Err(Error::Usage(what)),
+        None => Ok(bits),
     }
-    Ok(bits)
 }
 
 /// Asks the keystore for each algorithm of a key that is not there yet.

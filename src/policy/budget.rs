@@ -9,6 +9,11 @@ use crate::error::{Error, Result};
 /// Every answer to a bad token is the same, but it is an answer. What is left of a padding oracle
 /// after that needs many of them; a budget takes them away.
 ///
+/// An engine remembers the failures of [`MAX_ACCOUNTS`] pairs of key and peer, in at most 50 megabytes
+/// whatever the budget is; of more, those with the fewest failures are forgotten first. So whoever may
+/// call himself by any number of names has any number of budgets: name a peer by what you have
+/// authenticated.
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -33,12 +38,18 @@ pub const MAX_FAILURES: u32 = 1000;
 /// The longest window of a budget: a day. Failures are remembered in memory for as long.
 pub const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many pairs of key and peer are remembered at once, in 750 bytes each.
+pub const MAX_ACCOUNTS: usize = 65_536;
+
 impl FailureBudget {
     /// The budget of the profile `strict`: 32 failures in an hour. An honest peer with a stale key
     /// notices within a few; at this pace, Manger's attack takes more than a day for each token.
     pub const STRICT: Self = Self { failures: 32, window: Duration::from_secs(60 * 60) };
 
     /// Allows `failures` (1 to [`MAX_FAILURES`]) within any `window` (1 ms to [`MAX_WINDOW`]).
+    ///
+    /// Never more are allowed. A failure of a budget of more than 32 may count for a 31st of the window
+    /// longer.
     ///
     /// # Errors
     /// [`Error::Config`] for numbers outside of these.

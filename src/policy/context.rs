@@ -101,15 +101,17 @@ pub struct Context {
 /// ```
 #[derive(Clone, Debug)]
 pub struct SealRules {
-    /// `iss`; only [`Nesting::Jwe`] may have none.
+    /// `iss`; only [`Nesting::Jwe`] may have none ([`Context::check_complete`]).
     pub issuer: Option<String>,
     /// Where `aud` comes from; only [`Nesting::Jwe`] may have none.
     pub audience: Option<Audience>,
     /// The name of the signing key; `None` for [`Nesting::Jwe`].
     pub sign: Option<String>,
-    /// JWE algorithms in order of preference; `None` for [`Nesting::Jws`].
+    /// JWE algorithms in order of preference (`encrypt` of a configuration); `None` for
+    /// [`Nesting::Jws`].
     pub algs: Option<AllowList<KeyManagement>>,
-    /// Content encryptions in order of preference; `None` for [`Nesting::Jws`].
+    /// Content encryptions in order of preference (`content` of a configuration); `None` for
+    /// [`Nesting::Jws`].
     pub encs: Option<AllowList<ContentEncryption>>,
     /// `exp` minus `iat`, in seconds; only [`Nesting::Jwe`] may have none, and stamps neither then.
     pub lifetime: Option<u64>,
@@ -157,7 +159,8 @@ pub enum Audience {
 /// ```
 #[derive(Clone, Debug)]
 pub struct OpenRules {
-    /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none.
+    /// Our own name, which `aud` must hold; only [`Nesting::Jwe`] may have none
+    /// ([`Context::check_complete`]).
     pub audience: Option<String>,
     /// The issuers that are taken; empty: whoever `trust` vouches for.
     pub issuers: Vec<String>,

@@ -5,10 +5,11 @@ mod budget;
 mod context;
 mod critical;
 mod profile;
+mod taken;
 mod unprotected;
 mod words;
 
-pub use budget::{FailureBudget, MAX_FAILURES, MAX_WINDOW};
+pub use budget::{FailureBudget, MAX_ACCOUNTS, MAX_FAILURES, MAX_WINDOW};
 pub use context::{
     Audience, Context, Nesting, OpenRules, SealRules, media_type, refuse_confusable,
 };

@@ -7,6 +7,7 @@ use super::{
     AllowList, CriticalExtensions, FailureBudget, JweRules, JwsRules, JwsUnprotectedHeader,
     UnprotectedHeaders,
 };
+use crate::backend::KeyShape;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyAlgorithm, KeyManagement, SignatureAlgorithm};
 use crate::jose::header::Header;
@@ -47,9 +48,9 @@ pub enum Profile {
 pub struct Policy {
     /// The profile it starts from.
     pub profile: Profile,
-    /// What a JWE may be, outside a context.
+    /// What a JWE may be. A context narrows it ([`Context::check`](super::Context::check)).
     pub jwe: JweRules,
-    /// What a JWS may be, outside a context.
+    /// What a JWS may be. A context narrows it.
     pub jws: JwsRules,
     /// The smallest RSA key that is made here, in bits.
     pub rsa_made_bits: u32,
@@ -188,7 +189,7 @@ impl Policy {
         Ok(self)
     }
 
-    /// Narrows what the commands outside a context take.
+    /// Narrows what is made and taken.
     ///
     /// # Errors
     /// [`Error::Config`]: an empty list, or a value that the profile does not allow.
@@ -225,6 +226,20 @@ impl Policy {
         match alg {
             KeyAlgorithm::Unwrap(alg) => self.jwe.algs.contains(alg),
             KeyAlgorithm::Sign(alg) => self.jws.algs.contains(alg),
+        }
+    }
+
+    /// Checks the length of a key that is to be made here.
+    ///
+    /// # Errors
+    /// [`Error::Policy`] naming what is needed.
+    pub fn check_made(&self, shape: KeyShape) -> Result<()> {
+        match shape {
+            KeyShape::Rsa { bits } if bits < self.rsa_made_bits => Err(Error::Policy(format!(
+                "an RSA key of {bits} bits, this profile makes them from {} bits",
+                self.rsa_made_bits
+            ))),
+            _ => Ok(()),
         }
     }
 

@@ -123,8 +123,8 @@ impl Anchors {
     /// Verifies that one of the anchors vouches for the first certificate of a chain: signatures,
     /// dates, path lengths and usages on the way, and constraints of the names in the subject
     /// alternative names. The chain is in the order of RFC 7515 section 4.1.6; it may end with the
-    /// anchor. Intermediates without key usage `keyCertSign` and critical extensions that are not known
-    /// are refused.
+    /// anchor. Intermediates whose key usage is not `keyCertSign` (RFC 5280 section 6.1.4 n: one without
+    /// the extension may do anything) and critical extensions that are not known are refused.
     ///
     /// Of name constraints (RFC 5280 section 4.2.1.10), `dNSName` and `iPAddress` are applied. An issuer
     /// on the path, or its anchor, that has any of another type (`directoryName`, `rfc822Name`,

@@ -61,8 +61,8 @@ impl Pkcs11Key {
         enc: ContentEncryption,
     ) -> Result<HostCek, Failure> {
         let cipher = fitted(encrypted_key, enc.key_len());
-        let cek = self.open_gcm(iv, b"", &cipher, tag)?;
         let is_whole = matches!(cipher, Cow::Borrowed(_));
+        let cek = self.open_gcm(iv, b"", cipher.into_owned(), tag)?;
         HostCek::new(enc, cek.into()).filter(|_| is_whole).ok_or(Failure::Wrong)
     }
 
@@ -150,7 +150,7 @@ impl Pkcs11Key {
                 // The content encryption key itself keeps no reason for an operator.
                 KeyManagement::Dir => self
                     .seal_gcm(b"", MESSAGE)
-                    .and_then(|(iv, sealed, tag)| self.open_gcm(&iv, b"", &sealed, &tag))
+                    .and_then(|(iv, sealed, tag)| self.open_gcm(&iv, b"", sealed, &tag))
                     .map_err(|failure| self.note(&refusal, failure))
                     .and_then(|_| known_answer::direct_works(&unwrap, secret)),
                 _ => known_answer::wrap_works(&wrap, &unwrap, &refuse, alg),
@@ -197,13 +197,14 @@ impl Pkcs11Key {
         &self,
         iv: &[u8],
         aad: &[u8],
-        cipher: &[u8],
+        mut data: Vec<u8>,
         tag: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let (mut fitted_iv, fitted_tag) = ([0; GCM_IV_LEN], fitted(tag, GCM_TAG_LEN));
         fitted_iv.copy_from_slice(&fitted(iv, GCM_IV_LEN));
         let is_whole = iv.len() == GCM_IV_LEN && tag.len() == GCM_TAG_LEN;
-        let data = [cipher, &fitted_tag].concat();
+        let cipher_len = data.len();
+        data.extend_from_slice(&fitted_tag);
         // As long as the input: SoftHSM wants room for the tag too.
         let room = RefCell::new(Zeroizing::new(vec![0; data.len()]));
         let run = |lease: &Lease<'_>, handle| {
@@ -211,7 +212,7 @@ impl Pkcs11Key {
             lease.open(cipher, handle, &data, &mut room.borrow_mut())
         };
         let len = self.run(GCM, run, |_| self.fate_of_rejected())?;
-        if !is_whole || len != cipher.len() {
+        if !is_whole || len != cipher_len {
             return Err(Failure::Wrong);
         }
         let mut plain = room.into_inner();
@@ -252,7 +253,7 @@ impl Cek for TokenCek<'_> {
         ciphertext: Vec<u8>,
         tag: &[u8],
     ) -> Result<Plaintext, BackendError> {
-        let opened = self.key.open_gcm(iv, aad, &ciphertext, tag);
+        let opened = self.key.open_gcm(iv, aad, ciphertext, tag);
         opened.map(Plaintext::new).map_err(|failure| self.key.input_error(failure, GCM))
     }
 }
