@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
@@ -140,7 +141,7 @@ fn its_public_half_is_for_nothing_and_no_other_place_takes_it_in() {
     let jwk = PublicJwk { kid: Some("k".into()), ..PublicJwk::bare(key.clone()) };
     assert!(Recipient::new(jwk.clone()).is_err());
     let set = JwkSet { keys: vec![jwk.clone()] };
-    assert!(set.to_published().unwrap_err().to_string().contains(ROCA));
+    assert!(set.to_published(SystemTime::now()).unwrap_err().to_string().contains(ROCA));
     let written = json!(jwk);
     assert!(serde_json::from_value::<PublicJwk>(written.clone()).is_err());
     assert!(PublicKey::from_members(written.as_object().unwrap()).is_err());

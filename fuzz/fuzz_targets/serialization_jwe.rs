@@ -32,8 +32,9 @@ fuzz_target!(|data: &[u8]| {
     let each = jwe.split();
     assert_eq!(each.len(), jwe.recipient_count());
     let joined = Jwe::join(each).expect("they are of one token");
+    // A header that is as deep as may be in another serialization is too deep in this one.
     let general = Serialization::General;
-    assert_eq!(joined.write(general).expect("any token"), jwe.write(general).expect("any token"));
+    assert_eq!(joined.write(general).ok(), jwe.write(general).ok());
 });
 
 fn parsed(text: &str) -> Jwe<'_> {

@@ -1,6 +1,7 @@
 //! `hsm-jose jwks`
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::input::{self, MAX_KEYS};
 use super::{Report, Setup};
@@ -32,7 +33,7 @@ impl Args {
             attach(&mut set, path)
                 .map_err(|what| Error::Usage(format!("{}: {what}", path.display())))?;
         }
-        let set = set.to_published();
+        let set = set.to_published(SystemTime::now());
         let set = set.map_err(|error| Error::Config(format!("the JWK Set: {error}")))?;
         Ok(Report::new(format!("{set:#}"), set))
     }

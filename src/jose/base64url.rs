@@ -26,6 +26,11 @@ pub fn encode_append(bytes: &[u8], text: &mut String) {
     URL_SAFE_NO_PAD.encode_append(bytes, text);
 }
 
+/// Returns how many characters the encoding of so many bytes has.
+pub(crate) const fn encoded_len(bytes: usize) -> usize {
+    bytes / 3 * 4 + (bytes % 3 * 4).div_ceil(3)
+}
+
 /// Decodes a text; only the one canonical encoding of its bytes is accepted.
 ///
 /// # Errors

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::recipient::{Delivered, PartyInfo, Recipient};
-use super::to::{To, unfit, wrap};
+use super::to::{To, wrap};
 use crate::backend::{Cek, CekRequest, HardwareKey, HostCek};
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
-use crate::jose::header::{self, Header, MAX_HEADER_LEN, MAX_PARTY_INFO_LEN};
-use crate::jose::serialization::{Jwe, MAX_RECIPIENTS, RecipientPart, Serialization, join_jwe};
+use crate::jose::header::Header;
+use crate::jose::serialization::{Jwe, RecipientPart, Serialization, check_len_to_send, join_jwe};
+use crate::primitives::content::Sealed;
+
+mod check;
 
 /// A JWE in the making (RFC 7516 section 5.1). The content encryption key and the initialization
 /// vector are made by [`JweBuilder::encrypt`]; there is no way to pass one in.
@@ -154,18 +157,26 @@ impl<'a> JweBuilder<'a> {
     /// # Errors
     /// [`Error::Policy`] if a key cannot do its `alg`. [`Error::Usage`]: no recipient, more than
     /// [`MAX_RECIPIENTS`], or more than the serialization takes; several, one of them with `ECDH-ES`;
-    /// `apu` or `apv` without ECDH-ES, or too long to be taken; a member given twice, or one that is
-    /// made here; a header that is too long to be taken; `aad` or unprotected members in the compact
-    /// serialization.
+    /// `apu` or `apv` without ECDH-ES; a member given twice, or one that is made here; `aad` or
+    /// unprotected members in the compact serialization.
+    ///
+    /// [`Error::Usage`] too for a token that no recipient would take: over [`MAX_TOKEN_LEN`], which a
+    /// plaintext of 24 MiB makes; a header over [`MAX_HEADER_LEN`] or [`MAX_HEADER_VALUES`], or nested
+    /// deeper than [`MAX_DEPTH`], counted from the outside of the token where it is not protected; a
+    /// `kid` over [`MAX_KID_LEN`] or with control characters; an `apu` or `apv` over
+    /// [`MAX_PARTY_INFO_LEN`]. No device is asked for a token that is known not to be taken before.
+    ///
+    /// [`MAX_RECIPIENTS`]: crate::jose::serialization::MAX_RECIPIENTS
+    /// [`MAX_PARTY_INFO_LEN`]: crate::jose::header::MAX_PARTY_INFO_LEN
+    /// [`MAX_TOKEN_LEN`]: crate::jose::serialization::MAX_TOKEN_LEN
+    /// [`MAX_HEADER_LEN`]: crate::jose::header::MAX_HEADER_LEN
+    /// [`MAX_HEADER_VALUES`]: crate::jose::header::MAX_HEADER_VALUES
+    /// [`MAX_DEPTH`]: crate::jose::json::MAX_DEPTH
+    /// [`MAX_KID_LEN`]: crate::jose::jwk::MAX_KID_LEN
     pub fn encrypt(&self, serialization: Serialization, plaintext: &[u8]) -> Result<String> {
-        self.check(serialization)?;
+        self.check(serialization, plaintext.len())?;
         let (cek, mut delivered) = self.deliver()?;
-        let mut protected: Map<_, _> = self.protected.iter().cloned().collect();
-        protected.insert("enc".into(), self.enc.name().into());
-        if let [Delivered { members, .. }] = &mut delivered[..] {
-            protected.append(members);
-        }
-        let protected = Header::of(protected).encode_to_send()?;
+        let protected = self.protected_header(&mut delivered)?;
         let aad = base64url::encode(self.aad);
         let authenticated = match aad.is_empty() {
             true => Cow::Borrowed(&*protected),
@@ -177,24 +188,45 @@ impl<'a> JweBuilder<'a> {
                 return Err(Error::Usage("compact is for one recipient".into()));
             };
             let (iv, tag) = (&sealed.iv, &sealed.tag);
-            return Ok(join_jwe(&protected, encrypted_key, iv, &sealed.ciphertext, tag));
+            let token = join_jwe(&protected, encrypted_key, iv, &sealed.ciphertext, tag);
+            return check_len_to_send(token.len()).map(|()| token);
         }
+        self.jwe(serialization, protected, delivered, &aad, &sealed).write_checked(serialization)
+    }
+
+    /// Makes the protected header; of an only recipient, with its members.
+    fn protected_header(&self, delivered: &mut [Delivered]) -> Result<String> {
+        let mut protected: Map<_, _> = self.protected.iter().cloned().collect();
+        protected.insert("enc".into(), self.enc.name().into());
+        if let [Delivered { members, .. }] = delivered {
+            protected.append(members);
+        }
+        Header::of(protected).encode_to_send()
+    }
+
+    fn jwe<'t>(
+        &self,
+        serialization: Serialization,
+        protected: String,
+        delivered: Vec<Delivered>,
+        aad: &'t str,
+        sealed: &Sealed,
+    ) -> Jwe<'t> {
         let recipients =
             delivered.into_iter().map(|Delivered { members, encrypted_key }| RecipientPart {
                 header: members,
                 encrypted_key: base64url::encode(&encrypted_key).into(),
             });
-        let jwe = Jwe {
+        Jwe {
             serialization,
-            protected: (&*protected).into(),
+            protected: protected.into(),
             unprotected: self.unprotected.iter().cloned().collect(),
             recipients: recipients.collect(),
             aad: aad.into(),
             iv: base64url::encode(&sealed.iv).into(),
             ciphertext: base64url::encode(&sealed.ciphertext).into(),
             tag: base64url::encode(&sealed.tag).into(),
-        };
-        jwe.write_checked(serialization)
+        }
     }
 
     /// Makes the one CEK, and what each recipient gets of it.
@@ -218,86 +250,17 @@ impl<'a> JweBuilder<'a> {
                 (Box::new(cek), each)
             }
         };
-        for ((recipient, alg), Delivered { members, .. }) in
-            self.recipients.iter().zip(&mut delivered)
-        {
+        self.name(&mut delivered);
+        Ok((cek, delivered))
+    }
+
+    /// Says in the members of each recipient by which `alg` it gets the key, and whose it is.
+    fn name(&self, delivered: &mut [Delivered]) {
+        for ((recipient, alg), Delivered { members, .. }) in self.recipients.iter().zip(delivered) {
             members.insert("alg".into(), alg.name().into());
             if let Some(kid) = recipient.kid() {
                 members.insert("kid".into(), kid.into());
             }
         }
-        Ok((cek, delivered))
-    }
-
-    fn check(&self, serialization: Serialization) -> Result<()> {
-        let usage = |what: &str| Err(Error::Usage(what.to_owned()));
-        let count = self.recipients.len();
-        if count == 0 {
-            return usage("a JWE needs a recipient");
-        }
-        if count > MAX_RECIPIENTS {
-            return usage(&format!("{count} recipients, at most {MAX_RECIPIENTS} are taken"));
-        }
-        if count > 1 && serialization != Serialization::General {
-            return usage("several recipients are for the general serialization");
-        }
-        if count > 1 && self.recipients.iter().any(|(_, alg)| alg.is_direct()) {
-            return usage(
-                "ECDH-ES and dir are for one recipient: several get the key by an alg that wraps \
-                 it, as ECDH-ES+A256KW",
-            );
-        }
-        let enc = self.enc;
-        if let Some((_, alg)) = self.recipients.iter().find(|(to, alg)| !to.fits(*alg, enc)) {
-            return Err(unfit(*alg, enc));
-        }
-        let PartyInfo { apu, apv } = self.parties;
-        let names_parties = !apu.is_empty() || !apv.is_empty();
-        if apu.len().max(apv.len()) > MAX_PARTY_INFO_LEN {
-            return Err(Error::Usage(format!("apu or apv of over {MAX_PARTY_INFO_LEN} bytes")));
-        }
-        if names_parties && !self.recipients.iter().any(|(_, alg)| alg.is_ecdh()) {
-            return usage("apu and apv are for ECDH-ES");
-        }
-        if apu.len().max(apv.len()) > MAX_PARTY_INFO_LEN {
-            return usage(&format!("an apu or apv of over {MAX_PARTY_INFO_LEN} bytes"));
-        }
-        let has_more = !self.aad.is_empty() || !self.unprotected.is_empty();
-        if has_more && serialization == Serialization::Compact {
-            return usage("aad and unprotected members are for the JSON serializations");
-        }
-        self.check_members()
-    }
-
-    /// The parts of the header are disjoint, and nothing that is made here is overridden.
-    fn check_members(&self) -> Result<()> {
-        let usage = |name: &str, what: &str| {
-            Err(Error::Usage(format!(
-                "header parameter {:?} {what}",
-                crate::jose::json::quotable(name)
-            )))
-        };
-        let given: Vec<&str> =
-            self.protected.iter().chain(&self.unprotected).map(|(name, _)| &**name).collect();
-        for (index, name) in given.iter().enumerate() {
-            let is_free = ["typ", "cty"].contains(name) && index < self.protected.len();
-            if header::is_specified(name) && !is_free {
-                return usage(name, "is made by the library, or must not be sent like this");
-            }
-            if given[..index].contains(name) {
-                return usage(name, "is given twice");
-            }
-        }
-        for (name, value) in &self.protected {
-            if ["typ", "cty"].contains(&&**name) && !value.is_string() {
-                return usage(name, "is not a string");
-            }
-        }
-        let lens =
-            self.unprotected.iter().map(|(name, value)| name.len() + value.to_string().len());
-        if lens.sum::<usize>() > MAX_HEADER_LEN {
-            return Err(Error::Usage(format!("a header of over {MAX_HEADER_LEN} bytes")));
-        }
-        Ok(())
     }
 }

@@ -59,6 +59,22 @@ pub fn encrypt(
     parameters: &JweParameters<'_>,
     plaintext: &[u8],
 ) -> Result<String> {
+    builder(recipient, parameters).encrypt(Serialization::Compact, plaintext)
+}
+
+/// Checks, for a plaintext of at least so many bytes, that [`encrypt`] will not refuse it.
+///
+/// # Errors
+/// As [`encrypt`], as far as it is known before.
+pub(crate) fn check(
+    recipient: &Recipient,
+    parameters: &JweParameters<'_>,
+    plaintext_len: usize,
+) -> Result<()> {
+    builder(recipient, parameters).check(Serialization::Compact, plaintext_len)
+}
+
+fn builder<'a>(recipient: &'a Recipient, parameters: &JweParameters<'a>) -> JweBuilder<'a> {
     let JweParameters { alg, enc, typ, cty, apu, apv } = *parameters;
     let mut jwe = JweBuilder::new(enc).to(recipient, alg).parties(apu, apv);
     for (name, value) in [("typ", typ), ("cty", cty)] {
@@ -66,5 +82,5 @@ pub fn encrypt(
             jwe = jwe.protected(name, value);
         }
     }
-    jwe.encrypt(Serialization::Compact, plaintext)
+    jwe
 }

@@ -11,6 +11,7 @@ mod token;
 
 pub use builder::JweBuilder;
 pub use decrypt::{Attempt, Decrypted, decrypt};
+pub(crate) use encrypt::check;
 pub use encrypt::{JweParameters, encrypt};
 pub(crate) use ephemeral::Once;
 pub use ephemeral::{EphemeralKey, NotOpened};

@@ -46,6 +46,7 @@ mod mac;
 mod require;
 mod several;
 mod sign;
+mod signer;
 mod stream;
 mod trusted;
 mod verified;
@@ -55,9 +56,8 @@ pub(crate) use mac::Among;
 pub use mac::Authenticated;
 pub use require::Require;
 pub use several::Jws;
-pub use sign::{
-    JwsForm, JwsParameters, Signer, sign, sign_as, sign_detached, sign_reader, takes_reader,
-};
+pub use sign::{sign, sign_as, sign_detached, sign_reader, takes_reader};
+pub use signer::{JwsForm, JwsParameters, Signer};
 pub(crate) use trusted::is_for_signatures;
 pub use trusted::{MAX_CANDIDATES, TrustedKeys};
 pub use verified::{VerifiedJws, VerifiedSignature};

@@ -1,6 +1,8 @@
 //! The two lists of the engine as two functions: seal (sign, then encrypt) and open (decrypt, then
 //! verify, then check the claims).
 
+use zeroize::Zeroizing;
+
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
@@ -176,7 +178,9 @@ pub trait OuterKeys {
 /// # Errors
 /// [`Error::Config`] for a context that lacks what its tokens need or is wider than the policy
 /// ([`Context::check`]), [`Error::Claim`] for claims that contradict the context, [`Error::Policy`] if
-/// the policy does not allow the signer's algorithm or no key of the recipient fits, or a device fault.
+/// the policy does not allow the signer's algorithm, no key of the recipient fits, or the token is
+/// longer than the context takes, [`Error::Usage`] as [`jws::sign`] and [`jwe::encrypt`], before
+/// anything is signed where it can be known, or a device fault.
 pub fn seal(
     context: &Context,
     policy: &Policy,
@@ -190,30 +194,42 @@ pub fn seal(
     let rules = context.sealing()?;
     let content = claims.stamped(context, rules, audience, now)?;
     let typ = Some(context.sent_typ());
-    let inner = match (context.nesting, signer) {
+    let signer = match (context.nesting, signer) {
         (Nesting::Jwe, _) => None,
         (_, Some((_, _, alg))) if !policy.allows(KeyAlgorithm::Sign(alg)) => {
             return Err(refused_name("alg", alg.name(), &policy.jws.algs));
         }
-        (_, Some((key, kid, alg))) => {
-            let parameters = JwsParameters { alg, kid: Some(kid), typ, cty: None };
-            Some(zeroize::Zeroizing::new(jws::sign(key, &parameters, &content)?))
-        }
+        (_, Some(signer)) => Some(signer),
         (_, None) => return Err(lacks(context, "a signing key")),
     };
-    if let (Nesting::Jws, Some(token)) = (context.nesting, &inner) {
-        return within(context, token.to_string());
-    }
-    let algs = rules.algs.as_ref().ok_or_else(|| lacks(context, "JWE algorithms"))?;
-    let encs = rules.encs.as_ref().ok_or_else(|| lacks(context, "content encryptions"))?;
-    let (recipient, alg) = jwe::choose(recipients, algs, policy)?;
-    let enc = encs.iter().next().ok_or_else(|| lacks(context, "content encryptions"))?;
-    let (typ, cty, content) = match &inner {
-        Some(token) => (None, Some("JWT"), token.as_bytes()),
-        None => (typ, None, &content[..]),
+    let outer = match context.nesting {
+        Nesting::Jws => None,
+        Nesting::Jwe | Nesting::JweOfJws => {
+            let algs = rules.algs.as_ref().ok_or_else(|| lacks(context, "JWE algorithms"))?;
+            let encs = rules.encs.as_ref().ok_or_else(|| lacks(context, "content encryptions"))?;
+            let (recipient, alg) = jwe::choose(recipients, algs, policy)?;
+            let enc = encs.iter().next().ok_or_else(|| lacks(context, "content encryptions"))?;
+            let (typ, cty) = if signer.is_some() { (None, Some("JWT")) } else { (typ, None) };
+            let parameters = JweParameters { alg, enc, typ, cty, apu: &[], apv: &[] };
+            // No device signs what cannot be sent then.
+            jwe::check(recipient, &parameters, content.len())?;
+            Some((recipient, parameters))
+        }
     };
-    let parameters = JweParameters { alg, enc, typ, cty, apu: &[], apv: &[] };
-    within(context, jwe::encrypt(recipient, &parameters, content)?)
+    let inner = signer.map(|(key, kid, alg)| {
+        let parameters = JwsParameters { alg, kid: Some(kid), typ, cty: None };
+        jws::sign(key, &parameters, &content).map(Zeroizing::new)
+    });
+    let inner = inner.transpose()?;
+    let token = match (&outer, &inner) {
+        (Some((recipient, parameters)), _) => {
+            let content = inner.as_ref().map_or(&content[..], |token| token.as_bytes());
+            jwe::encrypt(recipient, parameters, content)?
+        }
+        (None, Some(token)) => token.to_string(),
+        (None, None) => return Err(lacks(context, "a signing key")),
+    };
+    within(context, token)
 }
 
 /// Opens a token of `context`: decrypts, verifies and checks the claims, as its nesting says. There

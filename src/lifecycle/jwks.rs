@@ -1,5 +1,7 @@
 //! What is published of the keys: public JWKs, and the JWK Set.
 
+use std::time::SystemTime;
+
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -13,7 +15,7 @@ use crate::keyring::{KeyEntry, KeyRef, KeyState, KeyVersion, Keyring};
 /// # Errors
 /// [`Error::Config`] if it is not fit to be published, with the key it fails on.
 pub fn jwks(keyring: &Keyring) -> Result<Value> {
-    let set = published_keys(keyring).to_published();
+    let set = published_keys(keyring).to_published(SystemTime::now());
     set.map_err(|error| Error::Config(format!("the JWK Set was not published: {error}")))
 }
 
@@ -22,7 +24,7 @@ pub fn jwks(keyring: &Keyring) -> Result<Value> {
 /// [`KeyVersion::weakness`] tells of.
 ///
 /// Every key has its `kid` and `use`, and `alg` where it is bound to exactly one. The order is that
-/// of the keyring. [`JwkSet::to_published`] checks that there is no private member and no kid twice.
+/// of the keyring. [`JwkSet::to_published`] checks that they are fit to be published, and no kid is there twice.
 pub fn published_keys(keyring: &Keyring) -> JwkSet {
     let is_published = |found: &KeyRef<'_>| match found.key.purpose {
         Purpose::Sign => found.version.state.serves(),

@@ -60,6 +60,11 @@ impl Authority {
         Self { der, issuer: Issuer::new(params, key) }
     }
 
+    /// The key that it signs with.
+    pub fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     /// Makes an authority below this one.
     pub fn authority(&self, name: &str, change: Change<'_>) -> Self {
         let (mut params, key) = (named(name, true), key());

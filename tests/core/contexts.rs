@@ -177,3 +177,30 @@ fn claims_that_nobody_stamps_are_checked_before_they_are_sealed() {
     }
     assert!(world.seal(&format!(r#"{{"iat":{NOW},"exp":{},"iss":"me"}}"#, NOW + 1)).is_ok());
 }
+
+/// Neither is a `kid` that no header may have sent, nor is anything signed first.
+#[test]
+fn nothing_is_signed_for_a_token_that_no_recipient_would_take() {
+    let seal = |nesting, signer_kid: &str, recipient_kid: &str| {
+        let world = world(nesting);
+        let sealed = jwt::seal(
+            &world.context,
+            &Policy::of(Profile::Strict),
+            &Claims::parse(r#"{"sub":"alice"}"#).unwrap(),
+            Some((&world.sign, signer_kid, SignatureAlgorithm::Es256)),
+            &[Recipient::new(jwk(&world.decrypt, recipient_kid)).unwrap()],
+            Some("https://rp.example"),
+            NOW,
+        );
+        let code = sealed.as_ref().map_or_else(Error::code, |token| world.verdict(token));
+        (code, world.sign.calls.load(Ordering::Relaxed))
+    };
+    let long = "k".repeat(257);
+    for bad in ["a\nb", "\0", &long] {
+        assert_eq!(seal(Nesting::Jws, bad, "enc-1"), ("usage", 0));
+        assert_eq!(seal(Nesting::JweOfJws, bad, "enc-1"), ("usage", 0));
+        assert_eq!(seal(Nesting::JweOfJws, "sig-1", bad), ("usage", 0));
+        assert_eq!(seal(Nesting::Jwe, "sig-1", bad), ("usage", 0));
+    }
+    assert_eq!(seal(Nesting::JweOfJws, "sig-1", &long[1..]), ("opened", 1));
+}

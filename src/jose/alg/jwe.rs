@@ -256,6 +256,15 @@ impl ContentEncryption {
         }
     }
 
+    /// Returns the length of the ciphertext of so many bytes: in GCM the same, in CBC the next multiple
+    /// of 16 (RFC 7518 section 5.2.2.1).
+    pub(crate) const fn ciphertext_len(self, plaintext: usize) -> usize {
+        match self {
+            Self::A128Gcm | Self::A192Gcm | Self::A256Gcm => plaintext,
+            _ => (plaintext / 16 + 1) * 16,
+        }
+    }
+
     /// Returns the length of the authentication tag, in bytes.
     pub const fn tag_len(self) -> usize {
         match self {

@@ -20,6 +20,10 @@ const SMALLEST_USUAL_EXPONENT: u64 = 65537;
 /// Moduli are divided by odd numbers up to this one: no generator makes a key with such a factor.
 const LARGEST_SMALL_FACTOR: u32 = 1021;
 
+/// The most findings of one severity that are told of a key. Whatever is wrong with one that was made by
+/// mistake are fewer; of thousands of operations in `key_ops`, nobody reads more.
+pub const MAX_FINDINGS: usize = 64;
+
 /// How much a finding weighs.
 ///
 /// ```
@@ -67,7 +71,11 @@ pub struct Finding {
 /// `x5t#S256`, and, of a set, kids and keys that are there twice. `at` is the time at which
 /// certificates have to be valid; who issued them is for [`crate::jose::x509::Anchors`].
 ///
-/// An empty list is a good key, or a good set.
+/// Stricter than [`JwkSet::parse`], which has to work with what others send: an `n` or `e` with leading
+/// zero octets is a fault (RFC 7518 sections 2 and 6.3.1), and the key is read all the same.
+///
+/// An empty list is a good key, or a good set. Of each key there are at most [`MAX_FINDINGS`] faults and
+/// as many remarks, and one more that says how many there are besides.
 ///
 /// ```
 /// use hsm_jose::jose::jwk::{Severity, check};
@@ -158,13 +166,13 @@ fn check_set(members: &Map<String, Value>, at: SystemTime) -> Vec<Finding> {
 
 /// Checks the members of one JWK.
 fn examine(members: &Map<String, Value>, index: Option<usize>, at: SystemTime) -> Vec<Finding> {
-    let mut examination = Examination { members, index, findings: Vec::new() };
+    let mut examination = Examination { members, index, findings: Vec::new(), untold: None };
     for name in PRIVATE_MEMBERS.into_iter().filter(|name| members.contains_key(*name)) {
         examination.fault(name, "private, in a public JWK: this key must be taken as exposed");
     }
     let key = examination.key();
     examination.metadata(key.as_ref(), at);
-    examination.findings
+    examination.concluded()
 }
 
 /// One key under examination.
@@ -172,15 +180,34 @@ struct Examination<'a> {
     members: &'a Map<String, Value>,
     index: Option<usize>,
     findings: Vec<Finding>,
+    /// How many more there are, and the member that the first of them is about.
+    untold: Option<(usize, &'static str)>,
 }
 
 impl Examination<'_> {
     fn fault(&mut self, member: &'static str, what: impl Into<String>) {
-        self.findings.push(Finding::new(Severity::Fault, self.index, member, what));
+        self.add(Severity::Fault, member, what);
     }
 
     fn remark(&mut self, member: &'static str, what: impl Into<String>) {
-        self.findings.push(Finding::new(Severity::Remark, self.index, member, what));
+        self.add(Severity::Remark, member, what);
+    }
+
+    /// Each severity has room of its own: no number of remarks hides a fault.
+    fn add(&mut self, severity: Severity, member: &'static str, what: impl Into<String>) {
+        let told = self.findings.iter().filter(|finding| finding.severity == severity).count();
+        match told < MAX_FINDINGS {
+            true => self.findings.push(Finding::new(severity, self.index, member, what)),
+            false => self.untold.get_or_insert((0, member)).0 += 1,
+        }
+    }
+
+    fn concluded(mut self) -> Vec<Finding> {
+        if let Some((count, member)) = self.untold {
+            let what = format!("{count} more findings, not told one by one");
+            self.findings.push(Finding::new(Severity::Remark, self.index, member, what));
+        }
+        self.findings
     }
 
     /// Returns a member's value, or records why it cannot be read.
@@ -193,6 +220,7 @@ impl Examination<'_> {
 
     /// Checks the key itself.
     fn key(&mut self) -> Option<PublicKey> {
+        self.numbers();
         let key = match PublicKey::from_members(self.members) {
             Ok(key) => key,
             Err(error) => {
@@ -219,6 +247,18 @@ impl Examination<'_> {
             }
         }
         Some(key)
+    }
+
+    /// RFC 7518 sections 2 and 6.3.1: Base64urlUInt has the least octets that the number takes.
+    fn numbers(&mut self) {
+        if text(self.members, "kty") != Ok("RSA") {
+            return;
+        }
+        for member in ["n", "e"] {
+            if let Ok([0, _, ..]) = octets(self.members, member).as_deref() {
+                self.fault(member, "with leading zero octets (RFC 7518 section 2)");
+            }
+        }
     }
 
     /// A key that this build does not have is passed over in a set, and of no use alone.

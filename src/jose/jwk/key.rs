@@ -274,13 +274,14 @@ pub(super) fn rsa_faults(n: &[u8], e: &[u8]) -> Vec<(&'static str, String)> {
     let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
     let mut faults = Vec::new();
     let bits = bit_len(n);
-    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+    let is_taken = (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits);
+    if !is_taken {
         let what = format!("RSA modulus of {bits} bits, expected {MIN_RSA_BITS} to {MAX_RSA_BITS}");
         faults.push(("n", what));
     }
     if n.last().is_none_or(|byte| byte % 2 == 0) {
         faults.push(("n", "RSA modulus is even".to_owned()));
-    } else if bits >= MIN_RSA_BITS && is_roca(n) {
+    } else if is_taken && is_roca(n) {
         faults.push(("n", ROCA.to_owned()));
     }
     let e_is_odd = e.last().is_some_and(|byte| byte % 2 == 1);

@@ -12,7 +12,7 @@ mod public;
 mod set;
 mod thumbprint;
 
-pub use check::{Finding, Severity, check};
+pub use check::{Finding, MAX_FINDINGS, Severity, check};
 pub use key::{PublicKey, PublicPoint, RsaPublic};
 pub use private::PrivateJwk;
 pub(crate) use private::PrivateParts;

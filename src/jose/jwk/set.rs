@@ -1,12 +1,13 @@
 //! JWK Sets: tolerant where they are consumed, strict where they are published (RFC 7517 section 5).
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use super::super::alg::{KeyAlgorithm, Purpose};
 use super::super::json::quotable;
-use super::{JwkError, PRIVATE_MEMBERS, PublicJwk, parse_members, refuse_private};
+use super::{Finding, JwkError, PublicJwk, Severity, parse_members, refuse_private};
 
 /// A JWK Set as it is consumed: keys of unknown kinds are passed over (RFC 7517 section 5).
 ///
@@ -135,31 +136,36 @@ impl JwkSet {
     }
 
     /// Returns the set as it is published: the keys in their order, the members of each in the order
-    /// of their names. What is returned has been read again, as a reader will.
+    /// of their names. What is returned has been read again, as a reader will: [`JwkSet::parse`] makes
+    /// the same keys of it, and [`check`](super::check) finds no fault with any of them at the time
+    /// `at`, which is that for the dates of certificates. Remarks are no reason against it. A set
+    /// without keys is published too.
     ///
     /// # Errors
-    /// A key without `kid`, or two with the same; a private member; a key of a keyring that is not to be
-    /// used ([`PublicKey::weakness`](super::PublicKey::weakness)).
-    pub fn to_published(&self) -> Result<Value, JwkError> {
-        if let Some(what) = self.keys.iter().find_map(|jwk| jwk.key.weakness()) {
-            return Err(JwkError::new(what));
+    /// The first key, and its member, that is not fit: without `kid`, or with that of a key before it;
+    /// with a fault; a set of more values than are taken
+    /// ([`MAX_VALUES`](crate::jose::json::MAX_VALUES)).
+    pub fn to_published(&self, at: SystemTime) -> Result<Value, JwkError> {
+        let mut kids = HashSet::new();
+        for jwk in &self.keys {
+            let kid = jwk.kid.as_deref().unwrap_or_default();
+            let shown = quotable(kid);
+            if kid.is_empty() || !kids.insert(kid) {
+                return Err(JwkError(format!("the kid {shown:?} is missing or there twice")));
+            }
+            let mut findings = jwk.check(at).into_iter();
+            if let Some(fault) = findings.find(|finding| finding.severity == Severity::Fault) {
+                let Finding { member, what, .. } = fault;
+                return Err(JwkError(format!("the key {shown:?}: {member}: {what}")));
+            }
         }
         let set = json!({ "keys": self.keys });
-        let written: Value = serde_json::from_str(&set.to_string())
-            .map_err(|error| JwkError(format!("not readable: {error}")))?;
-        let mut kids = HashSet::new();
-        for key in written["keys"].as_array().into_iter().flatten() {
-            let kid = key["kid"].as_str().unwrap_or_default();
-            if let Some(name) = PRIVATE_MEMBERS.iter().find(|name| key.get(**name).is_some()) {
-                let kid = quotable(kid);
-                return Err(JwkError(format!("the key {kid:?} has the private member {name:?}")));
-            }
-            if kid.is_empty() || !kids.insert(kid) {
-                let kid = quotable(kid);
-                return Err(JwkError(format!("the kid {kid:?} is missing or there twice")));
-            }
+        let again = Self::parse(set.to_string().as_bytes())
+            .map_err(|error| JwkError(format!("no reader would take the set: {error}")))?;
+        match again.keys == self.keys {
+            true => Ok(set),
+            false => Err(JwkError::new("a reader would not find the same keys in the set")),
         }
-        Ok(set)
     }
 }
 

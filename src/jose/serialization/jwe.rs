@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::members::{Kind, Members, Shape};
-use super::{JsonText, Serialization, bounded, decode, is_json, split, utf8};
+use super::{
+    JsonText, MAX_TOKEN_LEN, Serialization, bounded, decode, is_json, sendable, split, utf8,
+};
 use crate::error::{Error, Result};
 use crate::jose::alg::KeyManagement;
 use crate::jose::base64url;
@@ -208,7 +210,9 @@ impl<'a> Jwe<'a> {
     ///
     /// # Errors
     /// [`Error::Malformed`] for a part or a header that is not well formed; [`Error::Usage`] if the
-    /// serialization has no place for an unprotected header, an `aad` or another recipient.
+    /// serialization has no place for an unprotected header, an `aad` or another recipient, and for
+    /// what [`Jwe::parse`] would not take: over [`MAX_TOKEN_LEN`], or an unprotected header that is too
+    /// long or, in this serialization, nested too deep.
     pub fn write(&self, serialization: Serialization) -> Result<String> {
         self.check()?;
         self.write_checked(serialization)
@@ -216,27 +220,31 @@ impl<'a> Jwe<'a> {
 
     /// As [`Jwe::write`], of a token that is well formed.
     pub(crate) fn write_checked(&self, serialization: Serialization) -> Result<String> {
-        match (serialization, &self.recipients[..]) {
-            (Serialization::Compact, [recipient]) => self.write_compact(recipient),
+        let token = match (serialization, &self.recipients[..]) {
+            (Serialization::Compact, [recipient]) => self.write_compact(recipient)?,
             (Serialization::Flattened, [recipient]) => {
                 let mut text = JsonText::with_capacity(self.text_len());
                 self.write_shared_headers(&mut text);
                 recipient.write(&mut text);
                 self.write_content(&mut text);
-                Ok(text.end())
+                text.end()
             }
             (Serialization::General, recipients) => {
                 let mut text = JsonText::with_capacity(self.text_len());
                 self.write_shared_headers(&mut text);
                 text.each("recipients", recipients, RecipientPart::write);
                 self.write_content(&mut text);
-                Ok(text.end())
+                text.end()
             }
-            (_, recipients) => Err(Error::Usage(format!(
-                "a token with {} recipients cannot be written in the {serialization} serialization",
-                recipients.len()
-            ))),
-        }
+            (_, recipients) => {
+                return Err(Error::Usage(format!(
+                    "a token with {} recipients cannot be written in the {serialization} \
+                     serialization",
+                    recipients.len()
+                )));
+            }
+        };
+        sendable(token, |text| Jwe::parse(text, MAX_TOKEN_LEN).map(drop))
     }
 
     /// Makes a token in the flattened serialization for each recipient, one after the other: they

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::members::{Kind, Members, Shape};
-use super::{MAX_TOKEN_LEN, Serialization, is_json, split, utf8};
+use super::{MAX_TOKEN_LEN, Serialization, is_json, sendable, split, utf8};
 use crate::error::{Error, Result};
 use crate::jose::header::Header;
 use crate::jose::parameters::JoseHeader;
@@ -128,21 +128,28 @@ impl<'a> JwsParts<'a> {
     /// # Errors
     /// [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
     /// the general one; in the compact one an unprotected header, no protected one, or a payload
-    /// with a character that it has no place for (RFC 7797 section 5.2).
+    /// with a character that it has no place for (RFC 7797 section 5.2). Also for what
+    /// [`JwsParts::parse`] would not take: over [`MAX_TOKEN_LEN`], more than [`MAX_SIGNATURES`], a
+    /// header that is too long or, in this serialization, nested too deep; and for signatures that
+    /// differ in `b64` (RFC 7797 section 3).
     pub fn write(&self, serialization: Serialization) -> Result<String> {
-        match (serialization, &self.signatures[..]) {
-            (Serialization::General, [_, ..]) => Ok(self.general()),
+        self.check()?;
+        let token = match (serialization, &self.signatures[..]) {
+            (Serialization::General, [_, ..]) => self.general(),
             (Serialization::Flattened, [signature]) => {
                 let mut members = signature.members();
                 members.extend(self.payload_member());
-                Ok(Value::Object(members).to_string())
+                Value::Object(members).to_string()
             }
-            (Serialization::Compact, [signature]) => self.compact(signature),
-            (_, signatures) => Err(Error::Usage(format!(
-                "{} signatures, which the {serialization} serialization cannot carry",
-                signatures.len()
-            ))),
-        }
+            (Serialization::Compact, [signature]) => self.compact(signature)?,
+            (_, signatures) => {
+                return Err(Error::Usage(format!(
+                    "{} signatures, which the {serialization} serialization cannot carry",
+                    signatures.len()
+                )));
+            }
+        };
+        sendable(token, |text| JwsParts::parse(text, MAX_TOKEN_LEN).map(drop))
     }
 
     /// Splits a JWS into one for each of its signatures, one after the other; they borrow the payload.
@@ -161,7 +168,8 @@ impl<'a> JwsParts<'a> {
     /// Joins several JWS over the same payload into one, with all their signatures in order.
     ///
     /// # Errors
-    /// [`Error::Usage`]: none, payloads that differ, or more than [`MAX_SIGNATURES`].
+    /// [`Error::Usage`]: none, payloads that differ, more than [`MAX_SIGNATURES`], or signatures that
+    /// differ in `b64` (RFC 7797 section 3: it is the same for all), which are not over the same octets.
     pub fn join(parts: impl IntoIterator<Item = Self>) -> Result<Self> {
         let mut parts = parts.into_iter();
         let mut joined =
@@ -172,14 +180,29 @@ impl<'a> JwsParts<'a> {
             }
             joined.signatures.extend(part.signatures);
         }
-        if joined.signatures.len() > MAX_SIGNATURES {
-            return Err(Error::Usage(format!(
-                "{} signatures, a JWS has at most {MAX_SIGNATURES}",
-                joined.signatures.len()
-            )));
-        }
+        joined.check()?;
         joined.serialization = Serialization::General;
         Ok(joined)
+    }
+
+    /// Whether the signatures can be together. A header that cannot be read says nothing of `b64`: what
+    /// is wrong with one signature is for whoever verifies the others to judge.
+    fn check(&self) -> Result<()> {
+        if self.signatures.len() > MAX_SIGNATURES {
+            return Err(Error::Usage(format!(
+                "{} signatures, a JWS has at most {MAX_SIGNATURES}",
+                self.signatures.len()
+            )));
+        }
+        let b64 = |signature: &JwsSignature<'_>| {
+            Header::parse_protected(&signature.protected).and_then(|header| header.b64()).ok()
+        };
+        let mut each = self.signatures.iter().filter_map(b64);
+        let first = each.next();
+        match each.all(|other| Some(other) == first) {
+            true => Ok(()),
+            false => Err(Error::Usage("signatures that differ in b64 cannot be together".into())),
+        }
     }
 
     fn general(&self) -> String {
@@ -218,11 +241,7 @@ impl<'a> JwsParts<'a> {
             return Err(Error::Usage(format!("the compact serialization cannot carry {what}")));
         }
         let payload = self.payload.as_deref().unwrap_or_default();
-        let token = [&signature.protected, payload, &signature.signature].join(".");
-        if token.len() > MAX_TOKEN_LEN {
-            return Err(Error::Usage(format!("a token of over {MAX_TOKEN_LEN} bytes")));
-        }
-        Ok(token)
+        Ok([&signature.protected, payload, &signature.signature].join("."))
     }
 }
 

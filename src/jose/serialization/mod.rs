@@ -12,6 +12,7 @@ pub use jwe::{Jwe, MAX_RECIPIENTS, join_jwe};
 pub use jws::CompactJws;
 pub(crate) use jws_json::is_compact;
 pub use jws_json::{JwsParts, JwsSignature, MAX_SIGNATURES};
+pub(crate) use text::escaped_len;
 
 use members::{Kind as Member, Members};
 use text::JsonText;
@@ -19,8 +20,8 @@ use text::JsonText;
 use super::base64url;
 use crate::error::{Error, Result};
 
-/// The longest token taken outside a context, in bytes. A 16 MiB content makes a token of 22 MiB;
-/// there is no use of JOSE known to us beyond that.
+/// The longest token taken outside a context, and made, in bytes. A 16 MiB content makes a token of 22
+/// MiB; there is no use of JOSE known to us beyond that.
 pub const MAX_TOKEN_LEN: usize = 32 * 1024 * 1024;
 
 /// How a JWE or JWS is written.
@@ -152,6 +153,34 @@ fn refuse_longer(token: &[u8], max_len: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses to make a token of `len` bytes if it is longer than is taken.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub(crate) fn check_len_to_send(len: usize) -> Result<()> {
+    match len <= MAX_TOKEN_LEN {
+        true => Ok(()),
+        false => {
+            Err(Error::Usage(format!("a token of {len} bytes, at most {MAX_TOKEN_LEN} are taken")))
+        }
+    }
+}
+
+/// Returns a token that was written, having looked whether it would be taken.
+///
+/// # Errors
+/// [`Error::Usage`]: what is wrong with it.
+fn sendable(token: String, parse: impl FnOnce(&[u8]) -> Result<()>) -> Result<String> {
+    check_len_to_send(token.len())?;
+    match parse(token.as_bytes()) {
+        Ok(()) => Ok(token),
+        Err(Error::Malformed(what)) => {
+            Err(Error::Usage(format!("no recipient would take the token: {what}")))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Decodes one part of a token.

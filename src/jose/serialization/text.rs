@@ -2,7 +2,22 @@
 
 use serde_json::{Map, Value};
 
+use super::Serialization;
 use crate::jose::base64url;
+
+/// Returns how many bytes an unencoded payload takes in a serialization (RFC 7797): in JSON, as
+/// serde_json escapes it.
+pub(crate) fn escaped_len(serialization: Serialization, payload: &str) -> usize {
+    let len = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    match serialization {
+        Serialization::Compact => payload.len(),
+        Serialization::Flattened | Serialization::General => payload.bytes().map(len).sum(),
+    }
+}
 
 /// The text of one JSON object in the making. What is empty is left out (RFC 7516 section 7.2.1).
 pub(super) struct JsonText(String);
@@ -65,5 +80,20 @@ impl JsonText {
         self.0.push('"');
         self.0.push_str(name);
         self.0.push_str("\":");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_is_counted_as_it_is_written() {
+        let all: String = (0..0x300).filter_map(char::from_u32).collect();
+        for text in ["", "a", "é\"\\", &all] {
+            let written = Value::from(text).to_string().len() - 2;
+            assert_eq!(escaped_len(Serialization::General, text), written, "{text:?}");
+            assert_eq!(escaped_len(Serialization::Compact, text), text.len());
+        }
     }
 }

@@ -47,11 +47,14 @@ use super::jwk::{JwkError, PublicJwk};
 use super::spki;
 
 mod chain;
+mod names;
+mod usage;
 mod verify;
 
 pub use chain::CertificateChain;
 pub(crate) use chain::LABEL;
-pub use verify::{Anchors, ExtendedUsage, Requirements, VerifiedCertificate};
+pub use usage::ExtendedUsage;
+pub use verify::{Anchors, Requirements, VerifiedCertificate};
 
 /// The largest certificate taken, in bytes of DER: as large as a header may be
 /// ([`super::header::MAX_HEADER_LEN`]). Certificates of RSA-4096 stay under 3 KiB.
@@ -89,6 +92,13 @@ pub enum X509Error {
     /// The chain is not in the order of RFC 7515 section 4.1.6.
     #[error("the chain is not in order: each certificate is to be followed by that of its issuer")]
     Order,
+    /// An issuer of the path has name constraints of a type that is not applied here: no name is
+    /// compared with them, and so nothing that the issuer vouches for is believed.
+    #[error(
+        "an issuer of the chain has name constraints of a type that is not applied here ({0}; only \
+         dNSName and iPAddress are)"
+    )]
+    NameConstraints(&'static str),
     /// The certificate is for something else.
     #[error("the certificate is not for this purpose: {0}")]
     Purpose(String),
@@ -118,6 +128,8 @@ pub struct Certificate {
     extended_usage: Option<Vec<ObjectIdentifier>>,
     /// `cA` of the basic constraints, where there are any.
     is_ca: Option<bool>,
+    /// The type of a name constraint that is not applied here.
+    unapplied: Option<&'static str>,
 }
 
 impl Certificate {
@@ -150,6 +162,7 @@ impl Certificate {
             key_usage: key_usage.map(|(_, usage)| usage),
             extended_usage: extended_usage.map(|(_, usages)| usages.0),
             is_ca: constraints.map(|(_, constraints)| constraints.ca),
+            unapplied: names::unapplied(tbs),
         })
     }
 

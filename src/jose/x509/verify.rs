@@ -2,22 +2,15 @@
 
 use std::time::SystemTime;
 
-use pkcs8::ObjectIdentifier;
 use rustls_pki_types::{CertificateDer, DnsName, ServerName, TrustAnchor, UnixTime};
-use webpki::{
-    ALL_VERIFICATION_ALGS, EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId,
-    KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
-};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, VerifiedPath, anchor_from_trusted_cert};
 
 use super::super::alg::Purpose;
 use super::super::jwk::PublicJwk;
 use super::super::spki;
+use super::names::unapplied_of_anchor;
+use super::usage::{ExtendedUsage, OTHER_USAGE, Usage};
 use super::{Certificate, CertificateChain, X509Error};
-
-/// anyExtendedKeyUsage (RFC 5280 section 4.2.1.12).
-const ANY_EXTENDED_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
-
-const OTHER_USAGE: &str = "it has not the extended key usage that is demanded";
 
 /// Certificates whose issuing is believed: roots, or intermediates that are pinned. Their own dates
 /// are not looked at (RFC 5280 section 6.1.1 d).
@@ -33,6 +26,8 @@ const OTHER_USAGE: &str = "it has not the extended key usage that is demanded";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Anchors {
+    /// Those that have name constraints which are not applied here come last: where another one has
+    /// issued a chain too, it is that which the library finds.
     anchors: Vec<TrustAnchor<'static>>,
 }
 
@@ -59,27 +54,6 @@ pub struct Requirements<'a> {
     pub purpose: Purpose,
     /// Which extended key usage it has to have.
     pub extended: ExtendedUsage<'a>,
-}
-
-/// Which extended key usage (RFC 5280 section 4.2.1.12) is demanded. Issuers on the path that have
-/// the extension have to allow it too.
-///
-/// ```
-/// use hsm_jose::jose::x509::ExtendedUsage;
-///
-/// // documentSigning (RFC 9336)
-/// let usage = ExtendedUsage::Required("1.3.6.1.5.5.7.3.36");
-/// assert_ne!(usage, ExtendedUsage::Any);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExtendedUsage<'a> {
-    /// None: the anchors issue for nothing else.
-    Any,
-    /// This one has to be there, by name: a dotted object identifier, as `1.3.6.1.5.5.7.3.36`
-    /// (documentSigning, RFC 9336).
-    Required(&'a str),
-    /// This one, where the certificate has the extension at all.
-    IfPresent(&'a str),
 }
 
 /// A certificate that an anchor vouches for.
@@ -132,7 +106,9 @@ impl Anchors {
             let anchor = anchor_from_trusted_cert(&der).map_err(refused)?;
             Ok(anchor.to_owned())
         });
-        Ok(Self { anchors: anchors.collect::<Result<_, _>>()? })
+        let mut anchors = anchors.collect::<Result<Vec<_>, _>>()?;
+        anchors.sort_by_key(|anchor| unapplied_of_anchor(anchor).is_some());
+        Ok(Self { anchors })
     }
 
     /// Reads the certificates of the anchors out of a PEM text; their order means nothing.
@@ -145,13 +121,18 @@ impl Anchors {
     }
 
     /// Verifies that one of the anchors vouches for the first certificate of a chain: signatures,
-    /// dates, constraints of names, path lengths and usages on the way. The chain is in the order of
-    /// RFC 7515 section 4.1.6; it may end with the anchor. Intermediates whose key usage is not
-    /// `keyCertSign` (RFC 5280 section 6.1.4 n: one without the extension may do anything) and critical
-    /// extensions that are not known are refused.
+    /// dates, path lengths and usages on the way, and constraints of the names in the subject
+    /// alternative names. The chain is in the order of RFC 7515 section 4.1.6; it may end with the
+    /// anchor. Intermediates whose key usage is not `keyCertSign` (RFC 5280 section 6.1.4 n: one without
+    /// the extension may do anything) and critical extensions that are not known are refused.
+    ///
+    /// Of name constraints (RFC 5280 section 4.2.1.10), `dNSName` and `iPAddress` are applied. An issuer
+    /// on the path, or its anchor, that has any of another type (`directoryName`, `rfc822Name`,
+    /// `uniformResourceIdentifier` and the rest), permitted or excluded, critical or not, vouches for
+    /// nothing here, also where every name conforms.
     ///
     /// # Errors
-    /// Why it is not believed.
+    /// Why it is not believed; [`X509Error::NameConstraints`] for those that are not applied.
     pub fn verify(
         &self,
         chain: &CertificateChain,
@@ -187,7 +168,10 @@ impl Anchors {
                 None,
                 None,
             )
-            .map_err(refused)?;
+            .map_err(|error| self.told(error, chain))?;
+        if let Some(name) = unapplied_of_anchor(path.anchor()) {
+            return Err(X509Error::NameConstraints(name));
+        }
         let used = check_path(&path, issuers)?;
         // The key is read out of what the library has verified, and not by another reader.
         let info = end_entity.subject_public_key_info();
@@ -199,6 +183,26 @@ impl Anchors {
         let valid_until =
             used.iter().map(|one| one.not_after).fold(leaf.not_after, SystemTime::min);
         Ok(VerifiedCertificate { chain: chain.clone(), jwk, valid_until })
+    }
+
+    /// The library refuses some names for constraints that it does not apply: then it is these that
+    /// are told of.
+    fn told(&self, error: Error, chain: &CertificateChain) -> X509Error {
+        let unapplied = || {
+            // The issuer has the SEQUENCE around it, which that of an anchor is without.
+            let has_issued = |anchor: &&TrustAnchor<'_>| {
+                chain.certificates().iter().any(|one| one.issuer.ends_with(&anchor.subject))
+            };
+            let anchors = self.anchors.iter().filter(has_issued);
+            let issuers = chain.certificates()[1..].iter().filter_map(|one| one.unapplied);
+            issuers.chain(anchors.filter_map(unapplied_of_anchor)).next()
+        };
+        match error {
+            Error::NameConstraintViolation => {
+                unapplied().map_or_else(|| refused(error), X509Error::NameConstraints)
+            }
+            _ => refused(error),
+        }
     }
 }
 
@@ -235,8 +239,9 @@ impl VerifiedCertificate {
     }
 }
 
-/// Checks what the library does not: that the path is the chain's own beginning, and that its
-/// issuers' key usage is to sign certificates (RFC 5280 section 6.1.4 n). Returns them.
+/// Checks what the library does not: that the path is the chain's own beginning, that its issuers' key
+/// usage is to sign certificates (RFC 5280 section 6.1.4 n), and that their name constraints are such as
+/// it applies. Returns them.
 fn check_path<'a>(
     path: &VerifiedPath<'_>,
     issuers: &'a [Certificate],
@@ -250,54 +255,12 @@ fn check_path<'a>(
         if !issuer.may_issue() {
             return Err(X509Error::Purpose("an issuer's key usage is not keyCertSign".into()));
         }
+        if let Some(name) = issuer.unapplied {
+            return Err(X509Error::NameConstraints(name));
+        }
         used += 1;
     }
     Ok(&issuers[..used])
-}
-
-/// What the library asks of each certificate of a path: an extension that is there names the usage,
-/// or any (RFC 5280 section 4.2.1.12).
-struct Usage(Option<ObjectIdentifier>);
-
-impl Usage {
-    /// Reads what is demanded, and checks the certificate itself, of which more may be demanded than
-    /// of its issuers.
-    fn new(extended: ExtendedUsage<'_>, leaf: &Certificate) -> Result<Self, X509Error> {
-        let (oid, is_required) = match extended {
-            ExtendedUsage::Any => return Ok(Self(None)),
-            ExtendedUsage::Required(oid) => (oid, true),
-            ExtendedUsage::IfPresent(oid) => (oid, false),
-        };
-        let oid = ObjectIdentifier::new(oid)
-            .map_err(|_| X509Error::Malformed(format!("{oid:?} is not an object identifier")))?;
-        let is_there = leaf.extended_usage.as_ref().is_some_and(|usages| usages.contains(&oid));
-        match is_there || !is_required {
-            true => Ok(Self(Some(oid))),
-            false => Err(X509Error::Purpose(OTHER_USAGE.into())),
-        }
-    }
-}
-
-impl ExtendedKeyUsageValidator for Usage {
-    fn validate(&self, present: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        let Some(demanded) = &self.0 else { return Ok(()) };
-        let meant = [demanded, &ANY_EXTENDED_USAGE].map(|oid| KeyPurposeId::new(oid.as_bytes()));
-        let mut is_absent = true;
-        for id in present {
-            is_absent = false;
-            if meant.contains(&id?) {
-                return Ok(());
-            }
-        }
-        match is_absent {
-            true => Ok(()),
-            // Told as `OTHER_USAGE`: what is in here is not.
-            false => Err(Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
-                required: KeyUsage::required(&[]),
-                present: Vec::new(),
-            })),
-        }
-    }
 }
 
 fn refused(error: Error) -> X509Error {

@@ -1,5 +1,6 @@
 //! What a JWK says of its key: whether it can be read, is known, and agrees with itself.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::super::super::alg::{KeyAlgorithm, Purpose};
@@ -55,9 +56,10 @@ impl Examination<'_> {
     /// Checks `key_ops` (RFC 7517 section 4.3).
     fn key_ops(&mut self, purpose: Option<Purpose>) {
         let Some(operations) = self.read("key_ops", public::key_ops(self.members)) else { return };
-        for (index, operation) in operations.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for operation in &operations {
             let shown = quotable(operation);
-            if operations[..index].contains(operation) {
+            if !seen.insert(operation) {
                 self.fault("key_ops", format!("{shown:?} twice"));
             } else if !OPERATIONS.contains(&operation.as_str()) {
                 self.remark("key_ops", format!("{shown:?} is not known here"));
