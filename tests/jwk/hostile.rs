@@ -68,3 +68,19 @@ fn a_modulus_that_is_too_long_is_not_looked_at_for_more() {
     let jwk = json!({ "kty": "RSA", "n": base64url::encode(&n), "e": "AQAB" });
     assert_eq!(found(&jwk), (vec!["n"], vec![]));
 }
+
+/// RFC 7518 section 6.2.1 and RFC 8037 section 2: `crv` must be there, which is no curve that others know.
+#[test]
+fn a_key_without_a_curve_is_a_fault_in_a_set_too() {
+    let good = rfc("rfc7520-3.1");
+    for value in [None, Some(json!(5)), Some(json!(null))] {
+        let mut wrong = good.clone();
+        match &value {
+            None => drop(wrong.as_object_mut().unwrap().remove("crv")),
+            Some(value) => wrong["crv"] = value.clone(),
+        }
+        assert_eq!(found(&wrong).0, ["crv"], "{value:?}");
+        wrong["kid"] = "other".into();
+        assert_eq!(found(&json!({ "keys": [good.clone(), wrong] })).0, ["crv"], "{value:?}");
+    }
+}

@@ -266,8 +266,9 @@ impl Examination<'_> {
         let kty = text(self.members, "kty");
         let is_known = match kty {
             Ok("RSA") => true,
+            // RFC 7518 section 6.2.1, RFC 8037 section 2: crv must be there, which is no unknown curve.
             Ok("EC" | "OKP") => {
-                text(self.members, "crv").is_ok_and(|crv| Curve::from_name(crv).is_some())
+                text(self.members, "crv").map_or(true, |crv| Curve::from_name(crv).is_some())
             }
             Ok(_) => false,
             Err(_) => true,
@@ -282,6 +283,9 @@ impl Examination<'_> {
             _ => &[],
         };
         let before = self.findings.len();
+        if let (Ok("EC" | "OKP"), Err(error)) = (&kty, text(self.members, "crv")) {
+            self.fault("crv", error.to_string());
+        }
         for member in members {
             if let Err(error) = octets(self.members, member) {
                 self.fault(member, error.to_string());
