@@ -21,7 +21,7 @@
 //!     // The profile refuses all of them; this one is looked at below. Nothing else looks at it.
 //!     rules.limits.refused_parameters = &["jku", "jwk", "x5u"];
 //!     let token = JwsToken::parse(token, &rules)?;
-//!     let chain = CertificateChain::of_header(&token.header)?.ok_or("no x5c")?;
+//!     let chain = CertificateChain::of_header(token.header())?.ok_or("no x5c")?;
 //!     let verified = anchors.verify(&chain, &Requirements {
 //!         at: SystemTime::now(),
 //!         purpose: Purpose::Sign,
