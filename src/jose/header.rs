@@ -1,6 +1,5 @@
 //! The header of a JWE or JWS: parsed once, strictly, and believed by nobody before policy has seen
-//! it. Of a JSON serialization it has three parts, of which only one is protected: see
-//! [`JoseHeader`](super::parameters::JoseHeader).
+//! it. Of a JSON serialization it has three parts, of which only one is protected.
 
 use serde_json::{Map, Value};
 

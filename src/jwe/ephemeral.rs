@@ -65,24 +65,30 @@ pub struct EphemeralKey {
 /// Where the key is not wanted, it is an [`Error`] like any other, and the key is destroyed.
 ///
 /// ```
-/// # use hsm_jose::engine::Engine;
-/// # use hsm_jose::jwt::Opened;
-/// use hsm_jose::jwe::{EphemeralKey, NotOpened};
+/// # use hsm_jose::backend::KeyShape;
+/// # use hsm_jose::backend::memory::MemoryKeystore;
+/// # use hsm_jose::jose::alg::{ContentEncryption, Curve, KeyManagement};
+/// # use hsm_jose::jose::serialization::Serialization;
+/// # use hsm_jose::jwe::{JweBuilder, Recipient};
+/// # use hsm_jose::policy::{Policy, Profile};
+/// use hsm_jose::jwe::{EphemeralKey, JweToken};
 ///
-/// /// A request that waits for its answer.
-/// struct Request {
-///     key: Option<EphemeralKey>,
-/// }
+/// # let (keystore, alg) = (MemoryKeystore::new("test"), KeyManagement::EcdhEs);
+/// # let rules = Policy::of(Profile::Strict).jwe;
+/// # let generate = || EphemeralKey::generate(&keystore, alg, KeyShape::Curve(Curve::P256));
+/// let (key, other) = (generate()?, generate()?);
+/// # let to = |key: &EphemeralKey| {
+/// #     let recipient = Recipient::new(key.jwk().clone())?;
+/// #     let jwe = JweBuilder::new(ContentEncryption::A256Gcm).to(&recipient, alg);
+/// #     jwe.encrypt(Serialization::Compact, b"answer")
+/// # };
+/// let (junk, answer) = (to(&other)?, to(&key)?);
 ///
-/// fn answered(engine: &Engine, request: &mut Request, body: &[u8]) -> hsm_jose::Result<Opened> {
-///     let answered = || hsm_jose::Error::Usage("the request has been answered".into());
-///     let key = request.key.take().ok_or_else(answered)?;
-///     engine.open_once("vp", body, key).map_err(|refused| {
-///         let (error, key) = refused.into_parts();
-///         request.key = key;
-///         error
-///     })
-/// }
+/// let refused = key.decrypt(JweToken::parse(junk.as_bytes(), &rules)?).unwrap_err();
+/// let (_, key) = refused.into_parts();
+/// let key = key.expect("no device has been asked");
+/// assert!(key.decrypt(JweToken::parse(answer.as_bytes(), &rules)?).is_ok());
+/// # Ok::<(), hsm_jose::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct NotOpened(Box<(Error, Option<EphemeralKey>)>);
