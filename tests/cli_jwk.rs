@@ -99,6 +99,19 @@ fn thumbprints_are_a_line_each() {
     assert_eq!(jwk(&["thumbprint", "--hash", "sha-1"], json.as_bytes()).status.code(), Some(2));
 }
 
+/// RFC 8725 section 3.4: nothing passes on a point that is on no curve.
+#[test]
+fn a_point_off_its_curve_is_written_in_no_form() {
+    let mut key = set()["keys"][0].clone();
+    let other = hsm_jose::jose::base64url::encode(&[1; 32]);
+    key["x"] = other.into();
+    let key = key.to_string();
+    for args in [&["convert", "--format", "pem"][..], &["convert"], &["thumbprint"]] {
+        let output = jwk(args, key.as_bytes());
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(2), &b""[..]), "{args:?}");
+    }
+}
+
 #[test]
 fn a_check_says_all_and_tells_it_by_the_exit_status() {
     let (status, answer) = checked(&[], set().to_string().as_bytes());

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 use super::Report;
 use super::input::{self, MAX_KEYS};
 use crate::error::{Error, Result};
-use crate::jose::jwk::{JwkSet, PublicJwk};
+use crate::jose::jwk::{JwkSet, PublicJwk, PublicKey};
+use crate::primitives::ecdh::check_point;
 
 mod check;
 mod convert;
@@ -44,14 +45,21 @@ impl Source {
         input::read(self.file.as_deref(), MAX_KEYS)
     }
 
-    /// Reads the keys; at least one.
+    /// Reads the keys; at least one, and every point on its curve.
     fn keys(&self) -> Result<Vec<PublicJwk>> {
         let wrong = |what: String| Error::Usage(format!("{}: {what}", self.shown()));
         let set = JwkSet::from_any(&self.read()?).map_err(|error| wrong(error.to_string()))?;
-        match set.keys.is_empty() {
-            true => Err(wrong("no key that this build can use".into())),
-            false => Ok(set.keys),
+        if set.keys.is_empty() {
+            return Err(wrong("no key that this build can use".into()));
         }
+        // What no command takes is not passed on in another form.
+        for jwk in &set.keys {
+            if let PublicKey::Point(point) = &jwk.key {
+                let kid = jwk.kid.as_deref().map(|kid| format!(" {kid:?}")).unwrap_or_default();
+                check_point(point).map_err(|error| wrong(format!("key{kid}: {error}")))?;
+            }
+        }
+        Ok(set.keys)
     }
 
     fn shown(&self) -> String {
