@@ -75,14 +75,18 @@ pub(crate) fn others_mode(path: &Path) -> Option<u32> {
     (mode & 0o077 != 0).then_some(mode)
 }
 
+/// What stands around a token in a file: the white space of JSON (RFC 8259 section 2).
+const WHITE_SPACE: &[u8] = b" \t\r\n";
+
 /// Reads a token; white space around it is not part of it.
 pub(crate) fn read_token(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     // With room for a line end. A token that is too long is refused as such, whoever finds it.
     let mut token = read_or(path, MAX_TOKEN_LEN + 2, Error::Malformed)?;
     // Where it is: a token can be long, and a copy is as long again.
-    let end = token.trim_ascii_end().len();
+    let is_part = |byte: &u8| !WHITE_SPACE.contains(byte);
+    let end = token.iter().rposition(is_part).map_or(0, |last| last + 1);
     token.truncate(end);
-    let before = token.len() - token.trim_ascii_start().len();
+    let before = token.iter().position(is_part).unwrap_or(0);
     token.drain(..before);
     Ok(token)
 }

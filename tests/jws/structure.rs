@@ -44,6 +44,7 @@ fn hostile_structures_are_malformed() {
         ("protected is empty", changed(&flat, |it| it["protected"] = "".into())),
         ("protected has no members", changed(&flat, |it| it["protected"] = "e30".into())),
         ("header is a text", changed(&flat, |it| it["header"] = json!("e30"))),
+        ("header is empty", changed(&flat, |it| it["header"] = json!({}))),
         ("header is null", changed(&flat, |it| it["header"] = json!(null))),
         ("alg twice", changed(&flat, |it| it["header"] = json!({ "alg": "ES256" }))),
         ("kid twice", changed(&flat, |it| it["header"] = json!({ "kid": "a" }))),

@@ -249,12 +249,11 @@ impl<'a> JwsSignature<'a> {
     fn of(members: &mut Members<'a>) -> Result<Self> {
         let signature =
             members.any_text("signature").ok_or_else(|| malformed("signature is missing"))?;
+        let (has_header, header) = (members.has("header"), members.header("header"));
         let protected = members.text("protected")?;
-        // One that is empty should not be there (RFC 7515 section 7.2.1), and says nothing: jwcrypto and
-        // Authlib write such.
-        let header = members.header("header");
-        if header.is_empty() && protected.is_none() {
-            return Err(malformed("a signature without header"));
+        // RFC 7515 section 7.2.1: an empty header must be absent, and one must be there.
+        if header.is_empty() && (has_header || protected.is_none()) {
+            return Err(malformed("a signature without header, or with an empty one"));
         }
         Ok(Self { protected: protected.unwrap_or_default(), header, signature })
     }
