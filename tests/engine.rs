@@ -6,14 +6,15 @@ use hsm_jose::Error;
 use hsm_jose::backend::Keystore;
 use hsm_jose::backend::memory::MemoryKeystore;
 use hsm_jose::engine::{EncryptOptions, Engine, SignOptions};
-use hsm_jose::jose::alg::KeyAlgorithm;
+use hsm_jose::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
 use hsm_jose::jose::base64url;
 use hsm_jose::jose::jwk::PublicJwk;
 use hsm_jose::jwe::Recipient;
+use hsm_jose::jwt::Claims;
 use hsm_jose::keyring::KeyringFile;
 use hsm_jose::keystores::Keystores;
 use hsm_jose::lifecycle::{GenerateRequest, KeyRequest, generate};
-use hsm_jose::policy::{Policy, Profile};
+use hsm_jose::policy::{Audience, Context, Nesting, Policy, Profile, SealRules};
 
 struct World {
     _directory: tempfile::TempDir,
@@ -189,4 +190,38 @@ fn failed_decryptions_of_a_peer_are_bounded_and_lock_out_nobody_else() {
     assert_eq!(code(engine.decrypt(good.as_bytes(), None)), "done");
     let counts = engine.failure_counts();
     assert_eq!((counts.failed, counts.refused), (u64::from(budget.failures()), 2));
+}
+
+/// The lists of `[policy]` are for what is outside of contexts: a context signs as its profile allows.
+#[test]
+fn a_context_signs_though_the_lists_leave_the_algorithm_out() {
+    let world = World::new();
+    world.generate(0, "issuer-sig", "ES256");
+    let ps256 = Some(&[SignatureAlgorithm::Ps256][..]);
+    let policy = Policy::of(Profile::Strict).narrowed(None, None, ps256).unwrap();
+    let context = Context {
+        name: "id_token".into(),
+        nesting: Nesting::Jws,
+        typ: None,
+        skew: 60,
+        max_token_len: 1000,
+        seal: Some(SealRules {
+            issuer: Some("https://issuer.example".into()),
+            audience: Some(Audience::Fixed("https://us.example".into())),
+            sign: Some("issuer-sig".into()),
+            algs: None,
+            encs: None,
+            lifetime: Some(300),
+        }),
+        open: None,
+    };
+    let keystores = Keystores::opened(world.keystores[..1].to_vec(), false).unwrap();
+    let keyring = world.keyring.read().unwrap();
+    let engine = Engine::new(policy, vec![context], &keyring, keystores).unwrap();
+    let seal = |claims: &str| engine.seal("id_token", &Claims::parse(claims).unwrap(), &[], None);
+    assert!(seal("{}").is_ok());
+    assert_eq!(code(engine.sign("issuer-sig", &SignOptions::default(), b"payload")), "policy");
+    // What is too long for the context is refused, and no device asked for it.
+    let long = seal(&format!(r#"{{"data":"{}"}}"#, "x".repeat(1000))).unwrap_err();
+    assert!(long.to_string().contains("or more, context id_token takes at most 1000"), "{long}");
 }

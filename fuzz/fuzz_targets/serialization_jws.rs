@@ -17,12 +17,17 @@ fuzz_target!(|data: &[u8]| {
     for other in [Serialization::Compact, Serialization::Flattened, Serialization::General] {
         if let Ok(text) = jws.write(other) {
             let again = parsed(&text);
-            assert_eq!((&again.payload, &again.signatures), (&jws.payload, &jws.signatures));
+            assert_eq!((payload(&again), &again.signatures), (payload(&jws), &jws.signatures));
         }
     }
     let joined = JwsParts::join(jws.split()).expect("they are of one token");
-    assert_eq!((&joined.payload, &joined.signatures), (&jws.payload, &jws.signatures));
+    assert_eq!((payload(&joined), &joined.signatures), (payload(&jws), &jws.signatures));
 });
+
+/// A compact JWS cannot tell an empty payload from none; in JSON it is empty then.
+fn payload<'a>(jws: &'a JwsParts<'_>) -> &'a str {
+    jws.payload.as_deref().unwrap_or_default()
+}
 
 fn parsed(text: &str) -> JwsParts<'_> {
     JwsParts::parse(text.as_bytes(), MAX_TOKEN_LEN).expect("what was written is taken")

@@ -306,8 +306,9 @@ pub trait HardwareKey: Debug + Send + Sync {
     /// compared here, in constant time; the device's own comparison may not be.
     ///
     /// # Errors
-    /// [`BackendError::Rejected`] for another MAC; [`BackendError::Unsupported`], also for a message
-    /// that is longer than the device takes, whatever `mac` is; or a device fault.
+    /// [`BackendError::Rejected`] for another MAC, which is to be matched: passed on, it becomes a failed
+    /// decryption. [`BackendError::Unsupported`], also for a message that is longer than the device takes,
+    /// whatever `mac` is; or a device fault.
     fn verify_mac(
         &self,
         alg: SignatureAlgorithm,

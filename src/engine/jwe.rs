@@ -140,6 +140,7 @@ impl Engine {
         if alg.fits(shape.kind()) {
             self.policy.check_made(shape)?;
         }
+        EphemeralKey::check(alg, shape)?;
         EphemeralKey::generate(&*self.keystores().open(keystore)?, alg, shape)
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, Purpose, SignatureAlgorithm};
 use crate::jws::{self, Among, Jws, JwsForm, JwsParameters, Require, Signer, TrustedKeys};
 use crate::jws::{Authenticated, Verified, VerifiedJws};
+use crate::policy::{AllowList, Policy};
 use crate::secret::Plaintext;
 
 /// What a signature shall be; what is left out is chosen by the key and policy.
@@ -238,12 +239,28 @@ impl Engine {
             }
             None => own.clone().find(|alg| self.policy.jws.algs.contains(*alg)),
         };
-        let alg = alg.filter(|alg| self.policy.jws.algs.contains(*alg)).ok_or_else(|| {
-            Error::Policy(format!(
-                "key {name} has no algorithm that policy allows ({})",
-                self.policy.jws.algs
-            ))
-        })?;
+        let alg = alg.filter(|alg| self.policy.jws.algs.contains(*alg));
+        let alg = alg.ok_or_else(|| no_algorithm(name, &self.policy.jws.algs))?;
         Ok((self.keys.handle(key)?, key, alg))
     }
+
+    /// The active version of the signing key of a context, and the first algorithm of its own that a
+    /// context may name.
+    pub(super) fn signer_in_context(
+        &self,
+        name: &str,
+    ) -> Result<(&dyn HardwareKey, &ServedKey, SignatureAlgorithm)> {
+        let key = self.keys.active(name, Purpose::Sign)?;
+        let alg = key.entry.algs.iter().find_map(|own| match own {
+            KeyAlgorithm::Sign(alg) if self.policy.allows_in_context(*own) => Some(*alg),
+            _ => None,
+        });
+        let profile = Policy::of(self.policy.profile).jws.algs;
+        let alg = alg.ok_or_else(|| no_algorithm(name, &profile))?;
+        Ok((self.keys.handle(key)?, key, alg))
+    }
+}
+
+fn no_algorithm(name: &str, allowed: &AllowList<SignatureAlgorithm>) -> Error {
+    Error::Policy(format!("key {name} has no algorithm that policy allows ({allowed})"))
 }

@@ -163,7 +163,7 @@ impl Engine {
             None => None,
         };
         let signer = match (&rules.sign, context.nesting) {
-            (Some(name), Nesting::Jws | Nesting::JweOfJws) => Some(self.signer(name, None)?),
+            (Some(name), Nesting::Jws | Nesting::JweOfJws) => Some(self.signer_in_context(name)?),
             _ => None,
         };
         let signer = signer.map(|(handle, key, alg)| (handle, key.kid.as_str(), alg));

@@ -120,7 +120,7 @@ impl Inspection {
 
 fn inspect_jwe(jwe: Jwe<'_>) -> Result<Inspection> {
     let header = jwe.protected_header()?;
-    jwe.headers(&header)?;
+    jwe.check_headers(&header)?;
     let mut found = Inspection::new("JWE", jwe.serialization(), header);
     found.unprotected = jwe.unprotected;
     for recipient in jwe.recipients {

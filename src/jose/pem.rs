@@ -40,7 +40,7 @@ impl Block<'_> {
     /// Returns the octets of the block.
     ///
     /// # Errors
-    /// Anything but RFC 7468's standard form around one DER value.
+    /// Anything but RFC 7468's lax form around one DER value.
     pub(crate) fn decode(&self) -> Result<Vec<u8>, JwkError> {
         match Document::from_pem(&self.strict()) {
             Ok((_, document)) => Ok(document.into_vec()),
@@ -49,8 +49,8 @@ impl Block<'_> {
     }
 
     /// Returns the block in the strict form, which is what the decoder takes: lines of 64 characters and
-    /// nothing after them. The standard form has lines of any length, and white space at their ends (RFC
-    /// 7468 section 3); Java's MIME encoder writes 76.
+    /// nothing after them. Others write lines of any length, as Java's MIME encoder does of 76, and white
+    /// space around them: the lax form of RFC 7468 section 3.
     pub(crate) fn strict(&self) -> Zeroizing<String> {
         const LINE: usize = 64;
         let (first, rest) = self.text.split_once('\n').unwrap_or((self.text, ""));

@@ -105,15 +105,7 @@ impl EphemeralKey {
     /// does not fit, or a length that no RSA key is made with; else as
     /// [`Keystore::generate_ephemeral`].
     pub fn generate(keystore: &dyn Keystore, alg: KeyManagement, shape: KeyShape) -> Result<Self> {
-        if alg.is_symmetric() {
-            return Err(Error::Usage(format!("{alg} has no public half to send")));
-        }
-        if !alg.fits(shape.kind()) {
-            return Err(Error::Usage(format!("{alg} does not work with a key of {shape}")));
-        }
-        if let Some(what) = shape.wrong_length() {
-            return Err(Error::Usage(what));
-        }
+        Self::check(alg, shape)?;
         let spec = KeySpec { shape, algs: vec![KeyAlgorithm::Unwrap(alg)] };
         let key = keystore.generate_ephemeral(&spec)?;
         let Some(public) = key.info().public.clone() else {
@@ -126,6 +118,17 @@ impl EphemeralKey {
             ..PublicJwk::bare(public)
         };
         Ok(Self { key, alg, jwk })
+    }
+
+    /// Checks what [`EphemeralKey::generate`] refuses before the device is asked.
+    pub(crate) fn check(alg: KeyManagement, shape: KeyShape) -> Result<()> {
+        if alg.is_symmetric() {
+            return Err(Error::Usage(format!("{alg} has no public half to send")));
+        }
+        if !alg.fits(shape.kind()) {
+            return Err(Error::Usage(format!("{alg} does not work with a key of {shape}")));
+        }
+        shape.wrong_length().map_or(Ok(()), |what| Err(Error::Usage(what)))
     }
 
     /// Returns the public half, with `kid`, `use` and `alg`.

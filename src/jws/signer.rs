@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::{Hash, SignatureAlgorithm};
 use crate::jose::base64url;
 use crate::jose::header::{Header, is_specified};
-use crate::jose::jwk::PublicKey;
+use crate::jose::jwk::{MAX_RSA_BITS, PublicKey};
 use crate::jose::parameters::JoseHeader;
 use crate::jose::serialization::{JwsSignature, Serialization};
 
@@ -214,6 +214,8 @@ impl<'a> Signer<'a> {
         match (self.alg.curve(), &self.key.info().public) {
             (Some(curve), _) => 2 * curve.field_len(),
             (None, Some(PublicKey::Rsa(rsa))) => rsa.modulus_len(),
+            // Of a key whose device does not tell the public half: the longest that is taken.
+            (None, None) if !self.alg.is_symmetric() => MAX_RSA_BITS / 8,
             (None, _) => self.alg.hash().map_or(0, Hash::len),
         }
     }

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::backend::HardwareKey;
 use crate::error::{Error, Result};
 use crate::jose::alg::{KeyAlgorithm, SignatureAlgorithm};
+use crate::jose::base64url;
 use crate::jose::header::Header;
 use crate::jose::serialization::only_compact;
 use crate::jwe::{self, Decrypted, JweParameters, JweToken, Recipient};
@@ -193,10 +194,12 @@ pub fn seal(
     context.check(policy)?;
     let rules = context.sealing()?;
     let content = claims.stamped(context, rules, audience, now)?;
+    // As long as the token is at least: no device signs what will be refused for its length.
+    check_len(context, base64url::encoded_len(content.len()))?;
     let typ = Some(context.sent_typ());
     let signer = match (context.nesting, signer) {
         (Nesting::Jwe, _) => None,
-        (_, Some((_, _, alg))) if !policy.allows(KeyAlgorithm::Sign(alg)) => {
+        (_, Some((_, _, alg))) if !policy.allows_in_context(KeyAlgorithm::Sign(alg)) => {
             return Err(refused_name("alg", alg.name(), &policy.jws.algs));
         }
         (_, Some(signer)) => Some(signer),
@@ -229,7 +232,8 @@ pub fn seal(
         (None, Some(token)) => token.to_string(),
         (None, None) => return Err(lacks(context, "a signing key")),
     };
-    within(context, token)
+    check_len(context, token.len())?;
+    Ok(token)
 }
 
 /// Opens a token of `context`: decrypts, verifies and checks the claims, as its nesting says. There
@@ -300,16 +304,14 @@ pub(super) fn claims(
 }
 
 /// What the context would not take is not made in it.
-fn within(context: &Context, token: String) -> Result<String> {
-    if token.len() > context.max_token_len {
+fn check_len(context: &Context, len: usize) -> Result<()> {
+    if len > context.max_token_len {
         return Err(Error::Policy(format!(
-            "the token would have {} bytes, context {} takes at most {}",
-            token.len(),
-            context.name,
-            context.max_token_len
+            "the token would have {len} bytes or more, context {} takes at most {}",
+            context.name, context.max_token_len
         )));
     }
-    Ok(token)
+    Ok(())
 }
 
 impl Opened {

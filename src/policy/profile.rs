@@ -189,7 +189,7 @@ impl Policy {
         });
         self.jwe.algs = self.jwe.algs.widened(unwrap);
         self.jws.algs = self.jws.algs.widened(sign);
-        self.named.extend(algs);
+        self.named = algs.to_vec();
         Ok(self)
     }
 
@@ -235,8 +235,8 @@ impl Policy {
 
     /// Returns whether a context may name an algorithm: one of the profile, one of symmetric keys that is
     /// named, or one of the policy's own lists.
-    pub(super) fn allows_in_context(&self, alg: KeyAlgorithm) -> bool {
-        self.named.contains(&alg) || self.allows(alg) || Self::of(self.profile).allows(alg)
+    pub(crate) fn allows_in_context(&self, alg: KeyAlgorithm) -> bool {
+        self.allows(alg) || self.named.contains(&alg) || Self::of(self.profile).allows(alg)
     }
 
     /// As [`Policy::allows_in_context`], of content encryption.

@@ -35,8 +35,7 @@ impl Context {
     /// of contexts, and what `crit` may name is the context's own.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the context, the member as a configuration calls it, and the first
-    /// value that is not allowed.
+    /// [`Error::Config`] naming the context, and what of it is missing or not allowed.
     pub fn check(&self, policy: &Policy) -> Result<()> {
         self.check_complete()?;
         if let Some(seal) = &self.seal {

@@ -1,9 +1,8 @@
-//! RSAES-OAEP encryption to a recipient's public key.
+//! RSA keys: RSAES-OAEP encryption to a recipient's, and a pair of parts that belong together.
 
-use aws_lc_rs::rsa::KeyPairComponents;
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
-    OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey,
+    KeyPairComponents, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384,
+    OAEP_SHA512_MGF1SHA512, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{RsaKeyPair, RsaPublicKeyComponents};
 

@@ -97,6 +97,30 @@ fn an_empty_or_detached_payload_goes_through_every_serialization() {
     }
 }
 
+/// As they are split, so they are joined, in whatever serialization each of them is.
+#[test]
+fn signatures_over_an_empty_or_detached_payload_are_joined() {
+    let (a, b) = (Party::new(Es256, "a", "A"), Party::new(Es256, "b", "B"));
+    let keys = trusting(&[&a, &b]);
+    for (payload, detached) in [(&b""[..], false), (b"payload", true)] {
+        let of = |party: &Party, serialization| {
+            sign(&[party], JwsForm { detached, ..form(serialization) }, payload)
+        };
+        for forms in [[Compact, Compact], [Compact, Flattened], [Flattened, Compact]] {
+            let texts = [of(&a, forms[0]), of(&b, forms[1])];
+            let parts =
+                texts.each_ref().map(|it| JwsParts::parse(it.as_bytes(), MAX_TOKEN_LEN).unwrap());
+            let joined = JwsParts::join(parts).unwrap().write(General).unwrap();
+            let jws = Jws::parse(joined.as_bytes(), &all()).unwrap();
+            let verified = match detached {
+                true => jws.verify_detached(payload, &keys, &Require::All).map(drop),
+                false => jws.verify(&keys, &Require::All).map(drop),
+            };
+            assert!(verified.is_ok(), "{forms:?}: {joined}");
+        }
+    }
+}
+
 /// RFC 7515 section 4: what is of no meaning in a JWS is ignored there, whatever it is.
 #[test]
 fn members_of_a_jwe_header_mean_nothing_in_a_jws() {

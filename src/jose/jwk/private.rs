@@ -90,7 +90,8 @@ impl PrivateJwk {
     /// factors that are not those of its modulus can give one of them away.
     ///
     /// # Errors
-    /// The halves are of different keys, or the parts of an RSA key do not belong together.
+    /// The halves are of different keys, the parts of an RSA key do not belong together, or it is of a
+    /// length or exponent that is not taken.
     pub fn check(&self) -> Result<(), JwkError> {
         let belongs = match (&self.public.key, &self.private) {
             (PublicKey::Rsa(public), private) => rsa::pair(public, private).is_some(),
@@ -101,7 +102,9 @@ impl PrivateJwk {
         };
         match belongs {
             true => Ok(()),
-            false => Err(JwkError::new("the parts of the private key are not of one key")),
+            false => Err(JwkError::new(
+                "the parts of the private key are not of one key, or not taken here",
+            )),
         }
     }
 }

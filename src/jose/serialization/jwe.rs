@@ -164,12 +164,20 @@ impl<'a> Jwe<'a> {
         Header::parse_protected(&self.protected)
     }
 
-    /// As [`Jwe::joint_headers`], of which every one is a good one.
+    /// As [`Jwe::joint_headers`], of which one at least is a good one.
     ///
     /// # Errors
-    /// [`Error::Malformed`], also for a member of the wrong type and for no `alg`.
-    pub(crate) fn headers<'h>(&'h self, protected: &'h Header) -> Result<Vec<JoseHeader<'h>>> {
-        self.joint_headers(protected)?.into_iter().map(JoseHeader::checked).collect()
+    /// [`Error::Malformed`], also for a member of the wrong type and for no `alg` where that is so of every
+    /// recipient.
+    pub(crate) fn check_headers(&self, protected: &Header) -> Result<()> {
+        let mut wrong = None;
+        for joint in self.joint_headers(protected)? {
+            match joint.checked() {
+                Ok(_) => return Ok(()),
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Makes the JOSE header of every recipient, of the protected header that has been parsed.
@@ -301,7 +309,7 @@ impl<'a> Jwe<'a> {
 
     /// Whether every part and header is well formed.
     fn check(&self) -> Result<()> {
-        self.headers(&self.protected_header()?)?;
+        self.check_headers(&self.protected_header()?)?;
         for (name, text) in [
             ("aad", &self.aad),
             ("iv", &self.iv),

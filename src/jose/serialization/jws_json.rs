@@ -129,8 +129,8 @@ impl<'a> JwsParts<'a> {
     /// [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
     /// the general one; in the compact one an unprotected header, no protected one, or a payload
     /// with a character that it has no place for (RFC 7797 section 5.2). Also for what
-    /// [`JwsParts::parse`] would not take: over [`MAX_TOKEN_LEN`], more than [`MAX_SIGNATURES`], a
-    /// header that is too long or, in this serialization, nested too deep; and for signatures that
+    /// [`JwsParts::parse`] would not take: over [`MAX_TOKEN_LEN`], more than [`MAX_SIGNATURES`], an
+    /// unprotected header that is too long or, in this serialization, nested too deep; and for signatures that
     /// differ in `b64` (RFC 7797 section 3).
     pub fn write(&self, serialization: Serialization) -> Result<String> {
         self.check()?;
@@ -174,12 +174,22 @@ impl<'a> JwsParts<'a> {
         let mut parts = parts.into_iter();
         let mut joined =
             parts.next().ok_or_else(|| Error::Usage("there is no JWS to join".into()))?;
+        // Of compact ones all, an empty payload is an empty member; beside one of JSON that is detached,
+        // they are detached too.
+        let mut is_detached = joined.payload_text().is_none();
         for part in parts {
-            if part.payload != joined.payload {
+            is_detached |= part.payload_text().is_none();
+            let own = part.payload.as_deref().unwrap_or_default();
+            if own != joined.payload.as_deref().unwrap_or_default() {
                 return Err(Error::Usage("the JWS to join have other payloads".into()));
             }
             joined.signatures.extend(part.signatures);
         }
+        joined.payload = match joined.payload {
+            None if !is_detached => Some("".into()),
+            Some(payload) if is_detached && payload.is_empty() => None,
+            payload => payload,
+        };
         joined.check()?;
         joined.serialization = Serialization::General;
         Ok(joined)

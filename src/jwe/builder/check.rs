@@ -7,7 +7,8 @@ use super::super::to::unfit;
 use super::JweBuilder;
 use crate::error::{Error, Result};
 use crate::jose::base64url;
-use crate::jose::header::{self, MAX_PARTY_INFO_LEN};
+use crate::jose::header::{self, Header, MAX_PARTY_INFO_LEN};
+use crate::jose::parameters::JoseHeader;
 use crate::jose::serialization::{MAX_RECIPIENTS, Serialization, check_len_to_send};
 use crate::primitives::content::Sealed;
 
@@ -93,6 +94,17 @@ impl JweBuilder<'_> {
         let mut delivered: Vec<_> = each.map(|(to, alg)| to.draft(*alg, self.enc)).collect();
         self.name(&mut delivered);
         let protected = self.protected_header(&mut delivered)?;
+        let ciphertext_len = base64url::encoded_len(self.enc.ciphertext_len(plaintext_len));
+        if serialization == Serialization::Compact {
+            // The header is all that a recipient could refuse.
+            Header::parse(&protected).map_err(refused)?;
+            let key_len = delivered.iter().map(|it| it.encrypted_key.len()).sum();
+            let lens = [key_len, self.enc.iv_len(), self.enc.tag_len()].map(base64url::encoded_len);
+            let dots = 4;
+            return check_len_to_send(
+                protected.len() + lens.iter().sum::<usize>() + ciphertext_len + dots,
+            );
+        }
         let sealed = Sealed {
             iv: vec![0; self.enc.iv_len()],
             ciphertext: Vec::new(),
@@ -100,11 +112,18 @@ impl JweBuilder<'_> {
         };
         let aad = base64url::encode(self.aad);
         let draft = self.jwe(serialization, protected, delivered, &aad, &sealed);
-        let draft = draft.write(serialization).map_err(|error| match error {
-            Error::Malformed(what) => Error::Usage(format!("no recipient would take it: {what}")),
-            other => other,
-        })?;
-        let ciphertext_len = self.enc.ciphertext_len(plaintext_len);
-        check_len_to_send(draft.len() + base64url::encoded_len(ciphertext_len))
+        // Of what is made, every recipient's header is a good one.
+        let header = draft.protected_header().map_err(refused)?;
+        let each = draft.joint_headers(&header).map_err(refused)?.into_iter();
+        each.map(JoseHeader::checked).collect::<Result<Vec<_>>>().map_err(refused)?;
+        let draft = draft.write(serialization).map_err(refused)?;
+        check_len_to_send(draft.len() + ciphertext_len)
+    }
+}
+
+fn refused(error: Error) -> Error {
+    match error {
+        Error::Malformed(what) => Error::Usage(format!("no recipient would take it: {what}")),
+        other => other,
     }
 }
