@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::alg::{ContentEncryption, KeyManagement, SignatureAlgorithm};
 use super::base64url;
 use super::header::{Agreement, Header, MAX_PARTY_INFO_LEN};
-use super::jwk::{MAX_KID_LEN, PRIVATE_MEMBERS, PublicPoint};
+use super::jwk::{MAX_KID_LEN, PRIVATE_MEMBERS, PublicPoint, is_kid};
 use crate::error::{Error, Result};
 
 /// The JOSE header of a recipient or signature: the union of the protected header, of the unprotected
@@ -143,8 +143,7 @@ pub(crate) trait Parameters {
                 return Err(bad(format!("{name} is not a string")));
             }
         }
-        let is_bad = |kid: &str| kid.len() > MAX_KID_LEN || kid.chars().any(char::is_control);
-        if self.kid().is_some_and(is_bad) {
+        if !self.kid().is_none_or(is_kid) {
             return Err(bad(format!("kid is over {MAX_KID_LEN} bytes or has control characters")));
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::backend::HostCek;
 use crate::error::{Error, Result};
 use crate::jose::alg::{ContentEncryption, KeyManagement};
 use crate::jose::base64url;
-use crate::jose::jwk::{PublicJwk, PublicKey};
+use crate::jose::jwk::{MAX_KID_LEN, PublicJwk, PublicKey, is_kid};
 use crate::policy::{AllowList, Policy};
 use crate::primitives::ecdh::EcdhRecipient;
 use crate::primitives::rsa::RsaRecipient;
@@ -69,7 +69,8 @@ impl Recipient {
     ///
     /// # Errors
     /// [`Error::Policy`]: a key that is not for encryption (`use`, `key_ops`, an Ed25519 key), a
-    /// point that is not on its curve, or a key that the library refuses.
+    /// point that is not on its curve, a key that the library refuses, or a `kid` that no header may have
+    /// (over [`MAX_KID_LEN`] bytes, or with control characters).
     pub fn new(jwk: PublicJwk) -> Result<Self> {
         const OPERATIONS: [&str; 4] = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
         let is_for_encryption = jwk.use_.as_deref().is_none_or(|value| value == "enc")
@@ -80,6 +81,11 @@ impl Recipient {
             return Err(Error::Policy(
                 "the recipient's key is not for encryption (its use or key_ops say so)".into(),
             ));
+        }
+        if !jwk.kid.as_deref().is_none_or(is_kid) {
+            return Err(Error::Policy(format!(
+                "the recipient's kid is over {MAX_KID_LEN} bytes or has control characters: no header names it"
+            )));
         }
         let key = match &jwk.key {
             PublicKey::Rsa(rsa) => RecipientKey::Rsa(RsaRecipient::new(rsa).map_err(bad_key)?),

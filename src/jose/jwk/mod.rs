@@ -33,6 +33,11 @@ pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", 
 /// The longest `kid` taken, in bytes. Thumbprints have 43, thumbprint URIs 95.
 pub const MAX_KID_LEN: usize = 256;
 
+/// Whether a header may have it as its `kid`: of at most [`MAX_KID_LEN`], and without control characters.
+pub(crate) fn is_kid(kid: &str) -> bool {
+    kid.len() <= MAX_KID_LEN && !kid.chars().any(char::is_control)
+}
+
 /// The longest `x5u` taken, in bytes: it is kept, and never fetched.
 pub const MAX_X5U_LEN: usize = 2048;
 
