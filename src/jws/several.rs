@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::jose::alg::SignatureAlgorithm;
 use crate::jose::base64url;
 use crate::jose::header::Header;
-use crate::jose::parameters::Parameters;
+use crate::jose::parameters::{JoseHeader, Parameters};
 use crate::jose::serialization::{self, JwsParts, JwsSignature, Serialization};
 use crate::policy::{JwsRules, JwsUnprotectedHeader};
 use crate::primitives::digest::Hasher;
@@ -90,13 +90,14 @@ impl<'a> Jws<'a> {
         let is_only = parts.signatures.len() == 1;
         let (mut signatures, mut b64) = (Vec::with_capacity(parts.signatures.len()), None);
         for signature in parts.signatures {
-            let read = read_header(&signature);
-            if let Ok((_, encoded)) = &read
+            let read = read_header(&signature, rules);
+            if let Ok((_, encoded, _)) = &read
                 && *b64.get_or_insert(*encoded) != *encoded
             {
                 return Err(Error::Malformed("the signatures differ in b64".into()));
             }
-            let checked = read.and_then(|(protected, _)| Checked::new(signature, protected, rules));
+            let checked = read
+                .and_then(|(protected, _, believed)| Checked::new(signature, protected, believed?));
             if let (Err(error), true) = (&checked, is_only) {
                 return Err(error.clone());
             }
@@ -293,31 +294,40 @@ impl fmt::Debug for Jws<'_> {
     }
 }
 
-/// Reads the protected header, and `b64`.
-fn read_header(signature: &JwsSignature<'_>) -> Result<(Header, bool)> {
+/// `alg` and `kid`, from wherever policy believes them.
+type Believed = (SignatureAlgorithm, Option<String>);
+
+/// Reads the protected header, `b64`, and what policy believes.
+fn read_header(
+    signature: &JwsSignature<'_>,
+    rules: &JwsRules,
+) -> Result<(Header, bool, Result<Believed>)> {
     let protected = Header::parse_protected(&signature.protected)?;
-    signature.jose_header(&protected)?;
+    let joint = signature.jose_header(&protected)?;
     let encoded = protected.b64()?;
-    Ok((protected, encoded))
+    let believed = believed(&joint, &protected, rules);
+    Ok((protected, encoded, believed))
+}
+
+fn believed(joint: &JoseHeader<'_>, protected: &Header, rules: &JwsRules) -> Result<Believed> {
+    let (alg, kid) = match rules.unprotected {
+        JwsUnprotectedHeader::Joint => (rules.check_believed(joint, protected)?, joint.kid()),
+        JwsUnprotectedHeader::Ignored if protected.alg().is_empty() => {
+            return Err(Error::Policy(
+                "alg is not in the protected header: nothing else is believed here".into(),
+            ));
+        }
+        JwsUnprotectedHeader::Ignored => {
+            // A key in a header that nobody reads is refused all the same.
+            rules.limits.refuse_keys(joint)?;
+            (rules.check(protected)?, protected.kid())
+        }
+    };
+    Ok((alg, kid.map(str::to_owned)))
 }
 
 impl<'a> Checked<'a> {
-    fn new(signature: JwsSignature<'a>, protected: Header, rules: &JwsRules) -> Result<Self> {
-        let joint = signature.jose_header(&protected)?;
-        let (alg, kid) = match rules.unprotected {
-            JwsUnprotectedHeader::Joint => (rules.check_believed(&joint, &protected)?, joint.kid()),
-            JwsUnprotectedHeader::Ignored if protected.alg().is_empty() => {
-                return Err(Error::Policy(
-                    "alg is not in the protected header: nothing else is believed here".into(),
-                ));
-            }
-            JwsUnprotectedHeader::Ignored => {
-                // A key in a header that nobody reads is refused all the same.
-                rules.limits.refuse_keys(&joint)?;
-                (rules.check(&protected)?, protected.kid())
-            }
-        };
-        let kid = kid.map(str::to_owned);
+    fn new(signature: JwsSignature<'a>, protected: Header, (alg, kid): Believed) -> Result<Self> {
         let decoded = serialization::decode(&signature.signature, "signature")?;
         Ok(Self { text: signature.protected, protected, kid, alg, signature: decoded })
     }
