@@ -150,7 +150,7 @@ impl Findings<'_> {
         let mut contexts = Vec::new();
         for (name, settings) in &self.config.contexts {
             let at = format!("context.{name}");
-            let context = match load::context(&policy, name, settings) {
+            let context = match load::context(policy.profile, name, settings) {
                 Ok(context) => context,
                 // A trust file that cannot be read has been reported, with its own place.
                 Err(Error::Usage(_)) => continue,

@@ -15,7 +15,7 @@ use crate::keyring::KeyringFile;
 use crate::keystores::Keystores;
 use crate::policy::{
     AllowList, Context, CriticalExtension, CriticalExtensions, JweRules, JwsRules, Nesting,
-    OpenRules, Policy, SealRules,
+    OpenRules, Policy, Profile, SealRules,
 };
 
 /// The clock skew of a context that names none, in seconds.
@@ -112,7 +112,7 @@ pub(crate) fn widest(config: &Config) -> Result<Policy> {
 pub fn contexts(config: &Config) -> Result<Vec<Context>> {
     let policy = widest(config)?;
     let contexts = config.contexts.iter().map(|(name, settings)| {
-        let context = context(&policy, name, settings)
+        let context = context(policy.profile, name, settings)
             .map_err(|error| Error::Config(format!("context {name}: {error}")))?;
         context.check(&policy)?;
         Ok(context)
@@ -196,9 +196,9 @@ fn unknown_recipient(who: &str) -> Error {
     Error::Usage(format!("{who:?} is neither a file nor a [recipient.NAME] of the configuration"))
 }
 
-/// Returns one context, with its trust file read: what it leaves out is as the profile of `policy` has it,
-/// what it names is for [`Context::check`] to compare with policy.
-pub(crate) fn context(policy: &Policy, name: &str, settings: &ContextConfig) -> Result<Context> {
+/// Returns one context, with its trust file read: what it leaves out is as the profile has it, what it
+/// names is for [`Context::check`] to compare with policy.
+pub(crate) fn context(profile: Profile, name: &str, settings: &ContextConfig) -> Result<Context> {
     let nesting = settings.nesting;
     // RFC 7519 section 5.2: a nested JWT has cty "JWT", one that is not nested has none.
     match settings.cty.as_deref() {
@@ -224,7 +224,7 @@ pub(crate) fn context(policy: &Policy, name: &str, settings: &ContextConfig) -> 
         open: settings
             .open
             .as_ref()
-            .map(|open| opening(nesting, open, policy, max_token_len))
+            .map(|open| opening(nesting, open, profile, max_token_len))
             .transpose()?,
     })
 }
@@ -260,11 +260,11 @@ fn sealing(nesting: Nesting, settings: &SealConfig) -> Result<SealRules> {
 fn opening(
     nesting: Nesting,
     settings: &OpenConfig,
-    policy: &Policy,
+    profile: Profile,
     max_token_len: usize,
 ) -> Result<OpenRules> {
     // A context takes algorithms of symmetric keys only where it names them itself.
-    let Policy { jwe, jws, .. } = Policy::of(policy.profile);
+    let Policy { jwe, jws, .. } = Policy::of(profile);
     let jwe = || -> Result<JweRules> {
         let mut rules = jwe;
         if let Some(algs) = &settings.encrypt {
