@@ -439,6 +439,8 @@ fn key_ops_of_a_jwk_count_as_its_use_does() {
         (r#"["sign"]"#, "ECDH-ES", false),
         (r#"["deriveBits"]"#, "ES256", false),
         (r#"["sign", "verify"]"#, "ES256", true),
+        (r#"["verify"]"#, "ES256", false),
+        (r#"["encrypt", "wrapKey"]"#, "ECDH-ES", false),
     ] {
         let bench = Bench::new(None);
         let request = ImportRequest { private: with(operations), ..known_key("k", &[alg]) };

@@ -198,6 +198,14 @@ impl Purpose {
             Self::Sign => &["sign", "verify"],
         }
     }
+
+    /// Returns the `key_ops` of the private half of a key for this purpose (RFC 7517 section 4.3).
+    pub const fn private_operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Decrypt => &["decrypt", "unwrapKey", "deriveKey", "deriveBits"],
+            Self::Sign => &["sign"],
+        }
+    }
 }
 
 impl fmt::Display for KeyAlgorithm {

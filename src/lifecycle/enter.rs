@@ -175,8 +175,9 @@ pub fn generate(
 /// Puts a known private key into the device and enters it, active, recorded as imported.
 ///
 /// # Errors
-/// As [`generate`]; [`Error::Usage`] too if the JWK says another `alg` or `use`, or its parts are not of
-/// one key ([`PrivateJwk::check`]).
+/// As [`generate`]; [`Error::Usage`] too if the JWK says another `alg` or `use`, its `key_ops` are none
+/// of a private half ([`Purpose::private_operations`](crate::jose::alg::Purpose::private_operations)), or
+/// its parts are not of one key ([`PrivateJwk::check`]).
 pub fn import(
     file: &KeyringFile,
     keystore: &dyn Keystore,
@@ -187,7 +188,7 @@ pub fn import(
     key.kid = key.kid.or_else(|| public.kid.clone());
     let purpose = key.check()?;
     key.check_fit(public.key.kind())?;
-    super::jwks::check_claims(public, purpose, &key.algs)?;
+    super::jwks::check_private_claims(public, purpose, &key.algs)?;
     request.private.check().map_err(|error| Error::Usage(format!("the key to import: {error}")))?;
     let spec = KeySpec { shape: KeyShape::of(&public.key), algs: key.algs.clone() };
     let known = Identity::Public(public.key.clone());
@@ -210,7 +211,7 @@ pub fn import_secret(
     let purpose = key.check()?;
     key.check_fit(secret.kind())?;
     let stated = Stated { use_: &secret.use_, key_ops: &secret.key_ops, alg: &secret.alg };
-    stated.check(purpose, &key.algs)?;
+    stated.check(purpose, purpose.operations(), &key.algs)?;
     let spec = KeySpec { shape: KeyShape::Oct { bits: secret.bits() }, algs: key.algs.clone() };
     let known = Identity::Secret(SecretInfo {
         bits: secret.bits(),

@@ -60,7 +60,17 @@ pub(super) fn published_version(
 
 /// Checks that what a JWK says of itself agrees with what its key shall be bound to.
 pub(super) fn check_claims(jwk: &PublicJwk, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
-    Stated { use_: &jwk.use_, key_ops: &jwk.key_ops, alg: &jwk.alg }.check(purpose, algs)
+    Stated::of(jwk).check(purpose, purpose.operations(), algs)
+}
+
+/// Checks the same of a private JWK, whose `key_ops` have to leave room for its private half: a key
+/// that is to verify alone does not come to sign.
+pub(super) fn check_private_claims(
+    jwk: &PublicJwk,
+    purpose: Purpose,
+    algs: &[KeyAlgorithm],
+) -> Result<()> {
+    Stated::of(jwk).check(purpose, purpose.private_operations(), algs)
 }
 
 /// What a JWK says of its key.
@@ -70,9 +80,18 @@ pub(super) struct Stated<'a> {
     pub(super) alg: &'a Option<String>,
 }
 
-impl Stated<'_> {
-    /// Checks that it agrees with what the key shall be bound to.
-    pub(super) fn check(&self, purpose: Purpose, algs: &[KeyAlgorithm]) -> Result<()> {
+impl<'a> Stated<'a> {
+    fn of(jwk: &'a PublicJwk) -> Self {
+        Self { use_: &jwk.use_, key_ops: &jwk.key_ops, alg: &jwk.alg }
+    }
+
+    /// Checks that it agrees with what the key shall be bound to, and do: one of `meant`.
+    pub(super) fn check(
+        &self,
+        purpose: Purpose,
+        meant: &[&str],
+        algs: &[KeyAlgorithm],
+    ) -> Result<()> {
         if let Some(own) = self.use_.as_deref().filter(|own| *own != purpose.jwk_use()) {
             return Err(Error::Usage(format!(
                 "the JWK says use {:?}, and the key shall be for {:?}",
@@ -82,12 +101,12 @@ impl Stated<'_> {
         }
         // An empty list says nothing: WebCrypto writes one for the public keys of an agreement.
         let operations = self.key_ops.as_deref().unwrap_or_default();
-        let is_meant = |own: &String| purpose.operations().contains(&own.as_str());
+        let is_meant = |own: &String| meant.contains(&own.as_str());
         if !operations.is_empty() && !operations.iter().any(is_meant) {
             return Err(Error::Usage(format!(
                 "the JWK has none of the key_ops that a key for {:?} has: {}",
                 purpose.jwk_use(),
-                purpose.operations().join(", ")
+                meant.join(", ")
             )));
         }
         let is_named = |name: &str| match KeyAlgorithm::from_name(name) {
