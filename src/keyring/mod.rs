@@ -4,9 +4,6 @@
 //! secret: private parts and symmetric keys are in the devices, the file holds public keys, check
 //! values and places.
 
-use std::fmt;
-use std::time::SystemTime;
-
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Locator, SecretInfo};
@@ -16,9 +13,13 @@ use crate::jose::jwk::{MAX_KID_LEN, PublicJwk};
 
 mod check;
 mod file;
+mod state;
+mod timestamp;
 mod weakness;
 
 pub use file::{KeyringFile, KeyringWriter};
+pub use state::{KeyState, Provenance};
+pub use timestamp::Timestamp;
 
 /// The schema of the keyring file that this build reads and writes.
 pub const SCHEMA: u64 = 1;
@@ -165,57 +166,6 @@ pub struct KeyVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretInfo>,
 }
-
-/// Where a version is in its life.
-///
-/// ```
-/// use hsm_jose::keyring::KeyState;
-///
-/// assert!(KeyState::Retiring.serves());
-/// assert!(!KeyState::Retired.serves());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    /// Written down before the device made the key. Seen by nobody but a crash's successor.
-    Pending,
-    /// Signs, or is published for senders to encrypt to.
-    Active,
-    /// Replaced, but still decrypts, and its signatures still verify.
-    Retiring,
-    /// Does nothing any more.
-    Retired,
-}
-
-/// How a key came into its device.
-///
-/// ```
-/// use hsm_jose::keyring::Provenance;
-///
-/// assert_eq!(Provenance::Imported.name(), "imported");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provenance {
-    /// Made in the device by us.
-    Generated,
-    /// It was there: made by a vendor's tool, a ceremony or a clone.
-    Adopted,
-    /// Its private part was once outside.
-    Imported,
-}
-
-/// A point in time, in whole seconds, written as RFC 3339 in UTC.
-///
-/// ```
-/// use hsm_jose::keyring::Timestamp;
-///
-/// let now = Timestamp::now();
-/// assert!(now.to_string().ends_with('Z'));
-/// assert!(now <= Timestamp::now());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(SystemTime);
 
 /// A version of a key that has a kid, with the key it belongs to.
 ///
@@ -371,82 +321,6 @@ impl<'a> KeyRef<'a> {
             "key {} is for {is} and cannot {asked}; a key has one purpose",
             self.key.name
         )))
-    }
-}
-
-impl KeyState {
-    /// Returns whether a version in this state still works for somebody.
-    #[must_use]
-    pub const fn serves(self) -> bool {
-        matches!(self, Self::Active | Self::Retiring)
-    }
-
-    /// Returns the name of the state, as it stands in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Retired => "retired",
-        }
-    }
-}
-
-impl fmt::Display for KeyState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl Provenance {
-    /// Returns the name of the provenance, as it stands in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Generated => "generated",
-            Self::Adopted => "adopted",
-            Self::Imported => "imported",
-        }
-    }
-}
-
-impl fmt::Display for Provenance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl Timestamp {
-    /// Returns the present time, cut to whole seconds.
-    pub fn now() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let seconds = since_epoch.map_or(0, |duration| duration.as_secs());
-        Self(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_rfc3339_seconds(self.0))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> std::result::Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_rfc3339(&text).map(Self).map_err(|_| {
-            serde::de::Error::custom("a time is not RFC 3339 in UTC, as 2026-01-31T12:00:00Z")
-        })
     }
 }
 
