@@ -27,7 +27,8 @@ pub struct Refused {
 
 const PASSWORDS: &str = "a password is no key: it can be guessed, and its count lets a stranger \
                          choose what a decryption costs";
-const CURVE448: &str = "no maintained Rust library of the host's half is released";
+const CURVE448: &str = "the host's half would stand on ed448-goldilocks, of which there are only \
+                        pre-releases";
 
 pub(crate) const ZIP: Refused =
     on_purpose("zip", "JWE header", "compression before encryption tells lengths, and bombs");
