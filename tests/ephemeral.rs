@@ -127,9 +127,11 @@ fn encrypted_claims(engine: &Engine, jwk: &PublicJwk) -> String {
     engine.encrypt(&recipients, &EncryptOptions::default(), claims).unwrap()
 }
 
-fn with_another_tag(mut token: String) -> String {
-    token.truncate(token.len() - 4);
-    token + "AAAA"
+fn with_another_tag(token: String) -> String {
+    let (front, tag) = token.rsplit_once('.').unwrap();
+    // The first letter of the tag: another one is another tag, whatever it was.
+    let other = if tag.starts_with('A') { "B" } else { "A" };
+    format!("{front}.{other}{}", &tag[1..])
 }
 
 fn code<E: Into<Error>>(outcome: Result<impl Sized, E>) -> &'static str {
