@@ -230,12 +230,16 @@ fn a_spent_failure_budget_takes_less_than_a_kilobyte() {
     };
     // What an engine allocates once.
     (0..4).for_each(|peer| assert_eq!(fail(&format!("other {peer}")), "decryption_failed"));
-    let before = ALLOCATED.current_usage();
-    for _ in 0..budget.failures() {
-        assert_eq!(fail("mallory"), "decryption_failed");
-    }
-    assert_eq!(fail("mallory"), "decryption_budget_spent");
-    let more = ALLOCATED.current_usage().saturating_sub(before);
+    let spend = |peer: &str| {
+        let before = ALLOCATED.current_usage();
+        for _ in 0..budget.failures() {
+            assert_eq!(fail(peer), "decryption_failed");
+        }
+        assert_eq!(fail(peer), "decryption_budget_spent");
+        ALLOCATED.current_usage().saturating_sub(before)
+    };
+    // The harness allocates too, when it starts a test or tells of one: not beside each of them.
+    let more = ["mallory", "malice", "mall"].map(spend).into_iter().min().unwrap();
     println!("a spent budget of {} failures: {more} bytes", budget.failures());
     assert!(more < 1024, "{more} bytes");
 }
