@@ -19,7 +19,7 @@ pub struct Authority {
 /// Changes what a certificate says.
 pub type Change<'a> = &'a dyn Fn(&mut CertificateParams);
 
-/// All certificates here are valid in 2026, unless a test says otherwise.
+/// All certificates here are valid in 2026, and now, unless a test says otherwise.
 pub fn in_2026() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000)
 }
@@ -37,13 +37,13 @@ pub fn chain(ders: &[&[u8]]) -> CertificateChain {
     CertificateChain::new(certificates).expect("a chain")
 }
 
-/// Parameters of a certificate with a name, valid in 2026.
+/// Parameters of a certificate with a name, valid from 2026 until nobody runs these tests.
 pub fn named(name: &str, is_ca: bool) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = date_time_ymd(2026, 1, 1);
-    params.not_after = date_time_ymd(2027, 1, 1);
+    params.not_after = date_time_ymd(2126, 1, 1);
     if is_ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
