@@ -24,7 +24,7 @@ const KILLS: usize = 36;
 /// Slows the calls of a generation down, so that a kill falls between two of them and not always
 /// into the same long one.
 const SLOWLY: [&str; 6] = [
-    "latency C_GenerateKeyPair 4",
+    "latency C_GenerateKeyPair 40",
     "latency C_GetAttributeValue 2",
     "latency C_FindObjects 4",
     "latency C_SignInit 4",
@@ -73,14 +73,15 @@ fn a_key_whose_making_was_killed_is_found_and_completed() {
     for round in 0..KILLS {
         let name = format!("killed-{round}");
         let generate = ["key", "generate", &name, "--alg", "ES256"];
-        // Half of the kills anywhere, half of them from a little before the key is made.
+        // Half of the kills anywhere, half of them from a little before the key is made: each in a part
+        // of its own, so that every part has one.
         let mut drawn = [0; 2];
         random::fill(&mut drawn);
         let drawn = usize::from(u16::from_be_bytes(drawn));
-        let at = match round % 2 {
-            0 => first + drawn % (calls.len() - first),
-            _ => made.saturating_sub(3) + drawn % (calls.len() - made.saturating_sub(3)),
-        };
+        let start = if round % 2 == 0 { first } else { made.saturating_sub(3) };
+        let calls_from_start = calls.len() - start;
+        let (part, parts) = (round / 2, KILLS / 2);
+        let at = start + (part * calls_from_start + drawn % calls_from_start) / parts;
         place.faulty.set(&SLOWLY);
         let mut child = place.command(&generate).spawn().expect("the program");
         let since = Instant::now();
