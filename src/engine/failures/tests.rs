@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -47,8 +47,11 @@ fn what_succeeds_or_never_was_asked_costs_nothing() {
 #[test]
 fn failures_are_forgotten_after_the_window() {
     let failures = failures(1, Duration::from_millis(50));
+    let before = Instant::now();
     failures.leave(&["a"], "alice").unwrap().failed();
-    assert!(failures.leave(&["a"], "alice").is_err());
+    let is_refused = failures.leave(&["a"], "alice").is_err();
+    // Where this thread has had to wait, the window may be over already.
+    assert!(is_refused || before.elapsed() >= Duration::from_millis(50));
     std::thread::sleep(Duration::from_millis(60));
     assert!(failures.leave(&["a"], "alice").is_ok());
 }
