@@ -104,9 +104,11 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one() {
     let place = Place::new();
     let start = Instant::now();
     assert!(place.spawn_generate("first").wait_with_output().unwrap().status.success());
-    let step = start.elapsed() / 30;
-    // Killed a little later each time, until it comes through: so the kills fall on every step.
-    let (mut delay, mut sweeps, mut interrupted) = (Duration::ZERO, 0, 0);
+    let least = start.elapsed() / 30;
+    // Killed a little later each time, until it comes through: so the kills fall on every step. The
+    // pauses grow, for a machine that has more to do than when the first was made.
+    let (mut delay, mut step) = (Duration::ZERO, least);
+    let (mut sweeps, mut interrupted) = (0, 0);
     for round in 0..400 {
         let name = format!("key-{round}");
         let before = place.keyring();
@@ -136,8 +138,9 @@ fn a_killed_writer_leaves_the_old_file_or_the_new_one() {
             assert!(place.keyring().active(&name, Purpose::Sign).is_ok());
         }
         delay += step;
+        step += step / 50;
         if output.status.success() {
-            (delay, sweeps) = (Duration::ZERO, sweeps + 1);
+            (delay, step, sweeps) = (Duration::ZERO, least, sweeps + 1);
         }
         if sweeps == 2 {
             println!("killed {} times, {interrupted} of them with an intent", round - 1);
