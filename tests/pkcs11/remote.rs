@@ -119,7 +119,12 @@ fn remote_child() {
     let waiting = keystore.health().expect_err("no attempt before its time").to_string();
     assert!(waiting.contains("next attempt"), "{waiting}");
     let _server = Server::start(&socket);
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    // Until an attempt has been due.
+    let since = std::time::Instant::now();
+    while let Err(error) = keystore.health() {
+        assert!(since.elapsed() < std::time::Duration::from_secs(20), "not back: {error}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     works();
     println!("came back after the server was away");
 }
