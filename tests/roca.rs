@@ -336,6 +336,8 @@ impl Place {
 #[test]
 fn the_program_lists_shows_and_destroys_one_and_signs_with_the_others() {
     let softhsm = common::softhsm();
+    // No test of this process logs in to that token while the program does.
+    common::logged_in();
     let place = Place(tempfile::tempdir().unwrap());
     let config = format!(
         "schema = 1\nenvironment = \"test\"\n[keystore.issuer]\ntype = \"pkcs11\"\n\
