@@ -100,6 +100,29 @@ fn one_token_opens_with_a_key_in_either_of_two_tokens() {
     assert_eq!(place.run(&["decrypt"], &general).stdout, b"hello");
 }
 
+/// One in 64 thumbprints begins with a hyphen.
+#[test]
+fn a_kid_that_begins_with_a_hyphen_is_no_option() {
+    let place = Place::new();
+    let alg = "ECDH-ES+A256KW";
+    for (name, kid) in [("one", "-kid_of-one"), ("two", "--json")] {
+        place.json(&["key", "generate", name, "--alg", alg, "--kid", kid], b"");
+    }
+    let set = place.json(&["jwks"], b"").to_string();
+    let to = place.write("set.jwks", &set);
+    for kid in ["-kid_of-one", "--json"] {
+        let args = ["encrypt", "--to", &to, "--kid", kid, "--apu", "-a", "--apv", "-b"];
+        let sealed = token(&place, &args, b"hello");
+        let shown = place.json(&["inspect"], &sealed).to_string();
+        assert!(shown.contains(&format!("\"kid\":{kid:?}")), "{shown}");
+        let opened = place.json(&["decrypt"], &sealed);
+        assert_eq!(opened["plaintext"], base64url::encode(b"hello"));
+        let one = token(&place, &["jwk", "convert", "--kid", kid, &to], b"");
+        let one: Value = serde_json::from_slice(&one).expect("JSON");
+        assert!(one["kid"] == kid || one["keys"][0]["kid"] == kid, "{one}");
+    }
+}
+
 #[test]
 fn a_token_is_converted_split_and_joined() {
     let place = two_tokens();

@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "kid"])]
     key: Option<String>,
     /// Take the key with this kid
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     kid: Option<String>,
     /// Key management algorithm [default: the first that policy and key allow]
     #[arg(long, value_parser = jwe_alg)]
@@ -42,10 +42,10 @@ pub(super) struct Args {
     #[arg(long)]
     cty: Option<String>,
     /// Agreement PartyUInfo, as text; ECDH-ES only
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     apu: Option<String>,
     /// Agreement PartyVInfo, as text; ECDH-ES only
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     apv: Option<String>,
     /// Additional authenticated data; JSON serializations only
     #[arg(long, value_name = "FILE")]

@@ -38,7 +38,7 @@ struct Named {
     #[arg(long, required = true, value_parser = key_alg)]
     alg: Vec<KeyAlgorithm>,
     /// The key's kid [default: its RFC 7638 thumbprint; random for a symmetric key]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     kid: Option<String>,
     /// The keystore that holds the key [default: the only one there is]
     #[arg(long, value_name = "NAME")]
