@@ -1,8 +1,9 @@
 //! A SoftHSM token directory for each test process.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hsm_jose::backend::pkcs11::{Pkcs11Config, Pkcs11Keystore, TokenSelector};
 use hsm_jose::secret::PinSource;
@@ -96,8 +97,10 @@ pub fn write_pin(path: &Path, pin: &str, mode: u32) {
 }
 
 /// Logs in to the tokens that the tests share, once and before anything else: SoftHSM rewrites a
-/// token's file at a login, and two logins at once damage what it remembers.
+/// token's file at a login, and two logins at once damage what it remembers. The test has them for
+/// itself until its thread ends.
 pub fn logged_in() {
+    alone();
     static KEYSTORES: OnceLock<Vec<Pkcs11Keystore>> = OnceLock::new();
     KEYSTORES.get_or_init(|| {
         let open = |label: &str| {
@@ -105,6 +108,19 @@ pub fn logged_in() {
             Pkcs11Keystore::open(Pkcs11Config { token, ..bare_config("anchor") })
         };
         ["main", "other"].map(|label| open(label).expect("the keystore opens")).into()
+    });
+}
+
+/// Waits until no other test uses the tokens that they share: SoftHSM reads an object's file while
+/// another thread writes it, so that a new key may lack attributes, be there twice or not be found.
+fn alone() {
+    static TURN: Mutex<()> = Mutex::new(());
+    thread_local! {
+        static HELD: OnceCell<MutexGuard<'static, ()>> = const { OnceCell::new() };
+    }
+    let turn = || TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    HELD.with(|held| {
+        held.get_or_init(turn);
     });
 }
 
