@@ -2,6 +2,7 @@
 //! through another serialization, or through one token for each signature.
 #![no_main]
 
+use hsm_jose::jose::inspect::inspect;
 use hsm_jose::jose::serialization::{self, JwsParts, MAX_TOKEN_LEN, Serialization};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,6 +15,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(written.as_bytes(), data);
     }
     assert_eq!(parsed(&written), jws);
+    assert!(inspect(data).is_ok(), "what is no JWS was written");
     for other in [Serialization::Compact, Serialization::Flattened, Serialization::General] {
         if let Ok(text) = jws.write(other) {
             let again = parsed(&text);

@@ -201,5 +201,5 @@ fn written(
     payload: Option<Cow<'_, str>>,
     signatures: Vec<JwsSignature<'_>>,
 ) -> Result<String> {
-    JwsParts { serialization, payload, signatures }.write(serialization)
+    JwsParts { serialization, payload, signatures }.write_checked(serialization)
 }

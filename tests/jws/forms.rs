@@ -60,15 +60,47 @@ fn the_compact_serialization_is_one_of_three() {
     assert_eq!(verify(&empty, &all(), &keys, &Require::All), Ok((Vec::new(), vec![0])));
 }
 
-/// JSON has a place for a dot in any text; the compact serialization has not.
+/// RFC 7515 sections 2 and 7.2.1: base64url without padding, of a header with an `alg`.
 #[test]
-fn what_is_not_base64url_is_not_written_as_a_compact_jws() {
-    for (protected, signature) in [("e30.e30", "AAAA"), ("e30", "AA.AA"), ("e30", "é")] {
-        let token =
-            format!(r#"{{"payload":"e30","protected":"{protected}","signature":"{signature}"}}"#);
-        let parts = JwsParts::parse(token.as_bytes(), 1024).unwrap();
-        assert_eq!(parts.write(Serialization::Compact).unwrap_err().code(), "usage");
-        assert!(parts.write(Serialization::General).is_ok());
+fn what_is_no_jws_is_written_in_no_serialization() {
+    let good = ["eyJhbGciOiJFUzI1NiJ9", "e30", "AAAA"];
+    let plain = encoded(json!({ "alg": "ES256", "b64": false, "crit": ["b64"] }));
+    let json = |[protected, payload, signature]: [&str; 3]| {
+        json!({ "protected": protected, "payload": payload, "signature": signature }).to_string()
+    };
+    let written = |text: &str| {
+        let parts = JwsParts::parse(text.as_bytes(), 1024)?;
+        [Compact, Flattened, General].iter().try_for_each(|it| parts.write(*it).map(drop))
+    };
+    for parts in [good, [&plain, "a+b/", "AAAA"], [good[0], "", "AAAA"]] {
+        assert!(written(&json(parts)).is_ok() && written(&parts.join(".")).is_ok(), "{parts:?}");
+    }
+    for (at, texts) in [
+        (
+            0,
+            &["peregrin", "e30", "eyJhbGciOjF9", "eyJhbGciOiJFUzI1NiJ9 ", "eyJhbGciOiJFUzI1NiJ9="]
+                [..],
+        ),
+        (1, &["took@x", "a+b/", "e3", "e30=", "e30 "]),
+        (2, &["A", "AAB", "AAAB=", "////", "AAAA~WyJhIiwiYiJd~", "AAAA "]),
+    ] {
+        for text in texts {
+            let mut parts = good;
+            parts[at] = text;
+            for token in [json(parts), parts.join(".")] {
+                assert_eq!(
+                    written(&token).map_err(|error| error.code()),
+                    Err("malformed"),
+                    "{token}"
+                );
+            }
+        }
+    }
+    for (protected, signature) in
+        [("e30.e30", "AAAA"), (good[0], "AA.AA"), (good[0], "é"), ("", "AAAA")]
+    {
+        let error = written(&json([protected, "e30", signature])).unwrap_err();
+        assert_eq!(error.code(), "malformed", "{protected} {signature}");
     }
 }
 

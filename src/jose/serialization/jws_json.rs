@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::members::{Kind, Members, Shape};
-use super::{MAX_TOKEN_LEN, Serialization, is_json, sendable, split, utf8};
+use super::{MAX_TOKEN_LEN, Serialization, decode, is_json, sendable, split, utf8};
 use crate::error::{Error, Result};
 use crate::jose::header::Header;
 use crate::jose::parameters::JoseHeader;
@@ -126,13 +126,20 @@ impl<'a> JwsParts<'a> {
     /// Writes the JWS in a serialization.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
+    /// [`Error::Malformed`] for a header, signature or payload that is not well formed: base64url of
+    /// what it has to be, with an `alg`. [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
     /// the general one; in the compact one an unprotected header, no protected one, or a payload
     /// with a character that it has no place for (RFC 7797 section 5.2). Also for what
     /// [`JwsParts::parse`] would not take: over [`MAX_TOKEN_LEN`], more than [`MAX_SIGNATURES`], an
     /// unprotected header that is too long or, in this serialization, nested too deep; and for signatures that
     /// differ in `b64` (RFC 7797 section 3).
     pub fn write(&self, serialization: Serialization) -> Result<String> {
+        self.check_forms()?;
+        self.write_checked(serialization)
+    }
+
+    /// As [`JwsParts::write`], of a JWS that is well formed.
+    pub(crate) fn write_checked(&self, serialization: Serialization) -> Result<String> {
         self.check()?;
         let token = match (serialization, &self.signatures[..]) {
             (Serialization::General, [_, ..]) => self.general(),
@@ -195,6 +202,21 @@ impl<'a> JwsParts<'a> {
         Ok(joined)
     }
 
+    /// Whether every part is well formed.
+    fn check_forms(&self) -> Result<()> {
+        let mut is_encoded = true;
+        for signature in &self.signatures {
+            let header = Header::parse_protected(&signature.protected)?;
+            signature.jose_header(&header)?;
+            is_encoded = header.b64()?;
+            decode(&signature.signature, "signature")?;
+        }
+        match self.payload.as_deref().filter(|_| is_encoded) {
+            Some(payload) => decode(payload, "payload").map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the signatures can be together. A header that cannot be read says nothing of `b64`: what
     /// is wrong with one signature is for whoever verifies the others to judge.
     fn check(&self) -> Result<()> {
@@ -241,9 +263,6 @@ impl<'a> JwsParts<'a> {
             Some("an unprotected header")
         } else if !self.payload.as_deref().unwrap_or_default().bytes().all(is_compact) {
             Some("this payload")
-        } else if ![&signature.protected, &signature.signature].iter().all(|it| is_base64url(it)) {
-            // JSON has a place for it; nobody has decoded it yet.
-            Some("a header or signature that is not base64url")
         } else {
             None
         };
@@ -293,11 +312,6 @@ impl<'a> JwsSignature<'a> {
 /// printable in ASCII, without the period (RFC 7797 section 5.2).
 pub(crate) fn is_compact(byte: u8) -> bool {
     matches!(byte, 0x20..=0x2d | 0x2f..=0x7e)
-}
-
-/// Whether a text has the characters of base64url; whether it is that in full, its reader finds.
-fn is_base64url(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn malformed(what: &str) -> Error {
