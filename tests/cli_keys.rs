@@ -167,6 +167,14 @@ fn openssl_keys_are_imported_from_stdin_and_files() {
             place.json(&args);
         }
     }
+
+    let odd = ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2050"];
+    let odd = Command::new("openssl").args(odd).output().expect("openssl").stdout;
+    fs::write(&file, odd).unwrap();
+    let args = ["key", "import", "odd", "--alg", "PS256", "--from", file.to_str().unwrap()];
+    let (status, error) = place.error(&args);
+    assert_eq!((status, &error["code"]), (2, &"usage".into()), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("a multiple of 64, not 2050"), "{error}");
 }
 
 /// A token that computes with a wrong factor gives the other one away, and SoftHSM takes any.

@@ -113,7 +113,14 @@ fn an_rsa_pss_key_is_bound_to_its_parameters_or_refused() {
         let bits = ["-pkeyopt", "rsa_keygen_bits:2048"];
         let key =
             openssl(&[&["genpkey", "-algorithm", "RSA-PSS"][..], &bits, options].concat(), b"");
-        PublicJwk::from_any(&openssl(&["pkey", "-pubout"], &key))
+        let public = PublicJwk::from_any(&openssl(&["pkey", "-pubout"], &key));
+        // Both halves say the same.
+        match (&public, pkcs8::parse(&key)) {
+            (Ok(public), Ok(private)) => assert_eq!(private.public, *public),
+            (Err(error), Err(other)) => assert_eq!(error.to_string(), other.to_string()),
+            (public, private) => panic!("{public:?} {private:?}"),
+        }
+        public
     };
     let of = |hash: &str, mgf: &str, salt: &str| {
         let [hash, mgf, salt] = [
@@ -153,7 +160,7 @@ fn what_is_no_good_public_key_is_refused() {
     let small = openssl_key(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"]);
     let good = spki::to_pem(&rfc_keys()[0].key).unwrap();
     let der = spki::to_der(&rfc_keys()[0].key).unwrap();
-    let cases: [(&str, Vec<u8>, &str); 12] = [
+    let cases: [(&str, Vec<u8>, &str); 13] = [
         ("another curve", group("secp256k1"), "1.3.132.0.10"),
         ("another kind", openssl_key(&["genpkey", "-algorithm", "ED448"]), "1.3.101.113"),
         ("explicit parameters", explicit, "named curve"),
@@ -172,8 +179,9 @@ fn what_is_no_good_public_key_is_refused() {
             b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n".into(),
             "X509",
         ),
-        ("nothing", Vec::new(), "not JSON"),
-        ("text", b"ssh-ed25519 AAAAC3Nz me@example".to_vec(), "not JSON"),
+        ("nothing", Vec::new(), "neither a JWK"),
+        ("text", b"ssh-ed25519 AAAAC3Nz me@example".to_vec(), "neither a JWK"),
+        ("a point", [&[4], &[1; 64][..]].concat(), "neither a JWK"),
     ];
     for (what, bytes, said) in cases {
         let message = JwkSet::from_any(&bytes).unwrap_err().to_string();

@@ -129,8 +129,11 @@ impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
         // serde_json quotes offending strings only through messages made here and by typed
         // deserialization; line and column help, content does not.
+        // It is JSON all the same, whose numbers may be of any size (RFC 8259 section 6).
+        let is_too_large = error.to_string().starts_with("number out of range");
         Self(match error.classify() {
             serde_json::error::Category::Data => error.to_string(),
+            _ if is_too_large => error.to_string(),
             _ => format!("not JSON at line {} column {}", error.line(), error.column()),
         })
     }
@@ -305,6 +308,8 @@ mod tests {
             assert!(parse_object(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(parse_object(b"{\"a\":\"\xff\"}").is_err());
+        let too_large = parse_object(b"{\"a\":1e999}").unwrap_err().to_string();
+        assert_eq!(too_large, "number out of range at line 1 column 10");
         assert!(parse_object(b" {\"a\": 1.5} \n").is_ok());
     }
 }

@@ -14,11 +14,12 @@ use super::alg::Curve;
 use super::jwk::{JwkError, PrivateJwk, PrivateParts};
 use super::jwk::{PublicJwk, PublicKey, PublicPoint, RsaPublic};
 use super::pem;
-use super::spki::{EC, ED25519, RSA, X25519, named_curve};
+use super::spki::{EC, ED25519, RSA, RSA_PSS, X25519, named_curve, pss_alg};
 
 /// Reads a private key, PEM or DER: RSA, EC on a NIST curve, Ed25519 or X25519.
 ///
-/// The public half is computed from the private one.
+/// The public half is computed from the private one. The JWK has no metadata but the `alg` of an
+/// RSASSA-PSS key, which its parameters have to name (RFC 4055 section 1.2).
 ///
 /// # Errors
 /// Says which form was expected; nothing of the key is quoted.
@@ -78,6 +79,13 @@ fn pkcs8_key(der: &[u8]) -> Result<PrivateJwk, JwkError> {
     let key = info.private_key.as_bytes();
     match info.algorithm.oid {
         RSA => rsa_key(key),
+        // RFC 4055 section 1.2.
+        RSA_PSS => {
+            let alg = pss_alg(info.algorithm.parameters)?;
+            let mut made = rsa_key(key)?;
+            made.public.alg = Some(alg.name().to_owned());
+            Ok(made)
+        }
         EC => ec_key(named_curve(info.algorithm.parameters_oid().ok())?, key),
         X25519 => scalar_key(Curve::X25519, key_octets(key)?),
         ED25519 => scalar_key(Curve::Ed25519, key_octets(key)?),

@@ -19,7 +19,7 @@ pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 pub(crate) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 pub(crate) const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+pub(crate) const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const MGF1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.8");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
@@ -143,7 +143,10 @@ pub(crate) fn from_info(info: &SubjectPublicKeyInfoRef<'_>) -> Result<PublicJwk,
     let key = match oid {
         // RFC 3279 section 2.3.1: the parameters are NULL.
         RSA if parameters.is_none_or(|parameters| parameters.is_null()) => rsa(octets)?,
-        RSA_PSS => return pss(parameters, octets),
+        RSA_PSS => {
+            let alg = Some(pss_alg(parameters)?.name().to_owned());
+            return Ok(PublicJwk { alg, ..PublicJwk::bare(rsa(octets)?) });
+        }
         EC => point(named_curve(info.algorithm.parameters_oid().ok())?)?,
         // RFC 8410 section 3: there are none.
         X25519 if parameters.is_none() => point(Curve::X25519)?,
@@ -160,10 +163,11 @@ fn rsa(der: &[u8]) -> Result<PublicKey, JwkError> {
     Ok(PublicKey::Rsa(RsaPublic::new(key.modulus.as_bytes(), key.public_exponent.as_bytes())?))
 }
 
-fn pss(parameters: Option<AnyRef<'_>>, octets: &[u8]) -> Result<PublicJwk, JwkError> {
+/// Returns the algorithm that the parameters of an RSASSA-PSS key name.
+pub(super) fn pss_alg(parameters: Option<AnyRef<'_>>) -> Result<SignatureAlgorithm, JwkError> {
     let refused = |what: &str| {
         JwkError(format!(
-            "RSASSA-PSS key {what}: a JWK can only say PS256, PS384 or PS512; publish the key as \
+            "RSASSA-PSS key {what}: a JWK can only say PS256, PS384 or PS512; write the key as \
              rsaEncryption"
         ))
     };
@@ -178,7 +182,7 @@ fn pss(parameters: Option<AnyRef<'_>>, octets: &[u8]) -> Result<PublicJwk, JwkEr
             && parameters.salt_len == *salt_len
     });
     let (_, _, alg) = named.ok_or_else(|| refused("with other parameters"))?;
-    Ok(PublicJwk { alg: Some(alg.name().to_owned()), ..PublicJwk::bare(rsa(octets)?) })
+    Ok(*alg)
 }
 
 fn ec_to_der(curve: &ObjectIdentifier, octets: &[u8]) -> Result<Vec<u8>, pkcs8::der::Error> {

@@ -150,9 +150,9 @@ impl TrustedKeys {
                 None if kid.is_none() => {
                     Error::KeyNotFound("no key for signatures is among the trusted ones".into())
                 }
-                None => {
-                    Error::KeyNotFound("no trusted key has the kid that the token names".into())
-                }
+                None => Error::KeyNotFound(
+                    "no trusted key for signatures has the kid that the token names".into(),
+                ),
             });
         }
         let fits = |key: &&TrustedKey| {

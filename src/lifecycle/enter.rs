@@ -191,6 +191,9 @@ pub fn import(
     super::jwks::check_private_claims(public, purpose, &key.algs)?;
     request.private.check().map_err(|error| Error::Usage(format!("the key to import: {error}")))?;
     let spec = KeySpec { shape: KeyShape::of(&public.key), algs: key.algs.clone() };
+    if let Some(what) = spec.shape.wrong_length() {
+        return Err(Error::Usage(format!("the key to import: {what}")));
+    }
     let known = Identity::Public(public.key.clone());
     let make = |locator: &_| keystore.import(locator, &spec, &request.private);
     enter_known(file, keystore, &key, &spec, &request.waiver, &make, &known)

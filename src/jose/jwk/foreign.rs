@@ -26,8 +26,9 @@ impl JwkSet {
             None if bytes.first() == Some(&DER_SEQUENCE) => {
                 Ok(Self { keys: vec![from_der(bytes)?] })
             }
-            // Says what is wrong with it.
-            None => Self::parse(bytes),
+            None => Err(JwkError::new(
+                "neither a JWK or JWK Set, nor PEM, nor a public key or certificate in DER",
+            )),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Examination<'_> {
         }
         self.read("iss", optional_text(self.members, "iss"));
         let purpose = self.use_(key);
-        self.key_ops(purpose);
+        self.key_ops(key, purpose);
         self.alg(key, purpose);
         self.x509(key, purpose, at);
     }
@@ -54,8 +54,21 @@ impl Examination<'_> {
     }
 
     /// Checks `key_ops` (RFC 7517 section 4.3).
-    fn key_ops(&mut self, purpose: Option<Purpose>) {
+    fn key_ops(&mut self, key: Option<&PublicKey>, purpose: Option<Purpose>) {
         let Some(operations) = self.read("key_ops", public::key_ops(self.members)) else { return };
+        let is_of = |purpose: Purpose, operation: &String| {
+            purpose.operations().contains(&operation.as_str())
+        };
+        let kind = key.map(PublicKey::kind);
+        let serves = |purpose: Purpose| {
+            let fits = |alg: KeyAlgorithm| {
+                alg.purpose() == purpose && kind.is_none_or(|kind| alg.fits(kind))
+            };
+            KeyAlgorithm::all().any(fits) && operations.iter().any(|own| is_of(purpose, own))
+        };
+        if !operations.is_empty() && !PURPOSES.into_iter().any(serves) {
+            self.remark("key_ops", "nothing that is done with this key here: it is not used");
+        }
         let mut seen = HashSet::new();
         for operation in &operations {
             let shown = quotable(operation);
@@ -67,9 +80,6 @@ impl Examination<'_> {
                 self.remark("key_ops", format!("{shown:?} is not done with a public key"));
             }
         }
-        let is_of = |purpose: Purpose, operation: &String| {
-            purpose.operations().contains(&operation.as_str())
-        };
         let other = purpose.and_then(|purpose| {
             let is_other = |operation: &&String| {
                 PURPOSES.into_iter().any(|other| other != purpose && is_of(other, operation))
