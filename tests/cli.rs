@@ -508,6 +508,24 @@ fn every_command_answers_in_json() {
     }
 }
 
+/// RFC 8259 section 6: a number has as many digits as its writer gave it, and they were signed.
+#[test]
+fn claims_are_sealed_and_opened_as_they_are() {
+    let place = issuer(Place::new());
+    let own = "\"n\": [12345678901234567890123,\r\n-0, 1E-400],\n \"text\":\"a\\nb\"\n}";
+    let to = place.path("enc.jwk");
+    let args = ["seal", "--context", "id_token", "--to", to.to_str().expect("UTF-8")];
+    let token = place.run(&args, format!("{{{own}\n").as_bytes()).stdout;
+    let open = ["open", "--context", "id_token"];
+    let opened = String::from_utf8(place.run(&open, &token).stdout).expect("UTF-8");
+    assert!(opened.ends_with(&format!("{own}\n")), "{opened}");
+    let args = [&["--json"][..], &open].concat();
+    let line = String::from_utf8(place.run(&args, &token).stdout).expect("UTF-8");
+    let shown = own.replace(['\r', '\n'], " ");
+    assert!(line.contains(&shown) && line.trim_end().lines().count() == 1, "{line}");
+    assert_eq!(place.json(&open, &token)["claims"]["text"], "a\nb");
+}
+
 #[test]
 fn a_reader_that_goes_away_is_a_clean_end_and_a_full_disk_is_not() {
     let place = issuer(Place::new());

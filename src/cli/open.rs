@@ -31,16 +31,8 @@ impl Args {
             }
             Opened::Unsigned(unsigned) => (false, unsigned.header().members(), None),
         };
-        let claims = opened.claims();
-        let json = json!({
-            "claims": claims.members(),
-            "verified": verified,
-            "header": header,
-            "signer": key,
-        });
-        let mut report = Report::new("", json);
-        report.text.extend_from_slice(claims.json());
-        report.text.push(b'\n');
+        let json = json!({ "verified": verified, "header": header, "signer": key });
+        let mut report = Report::verbatim("claims", opened.claims().json(), json);
         if !verified {
             report.notes.push("nobody signed these claims: the context takes them unsigned".into());
         }

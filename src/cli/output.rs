@@ -39,12 +39,21 @@ pub(crate) struct Report {
     pub(crate) text: Zeroizing<Vec<u8>>,
     /// What stdout gets with `--json`; `schema` is added.
     pub(crate) json: Map<String, Value>,
-    /// The member of the JSON form that has `text` in base64url, if one has.
-    content: Option<&'static str>,
+    /// The member of the JSON form that has `text`, if one has.
+    content: Option<Content>,
     /// Remarks for the operator: a line each on stderr, or the member `notes` with `--json`.
     pub(crate) notes: Vec<String>,
     /// A check found something: exit status 7.
     pub(crate) found: bool,
+}
+
+/// How the JSON form has the text.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// In base64url, in this member.
+    Base64url(&'static str),
+    /// As the JSON that it is, in this member: written anew, a number of many digits would be another.
+    Json(&'static str),
 }
 
 impl Report {
@@ -65,7 +74,9 @@ impl Report {
     /// and stays where it is.
     pub(crate) fn carry(&mut self, payload: Option<Zeroizing<Vec<u8>>>) {
         match payload {
-            Some(payload) => (self.text, self.content) = (payload, Some("payload")),
+            Some(payload) => {
+                (self.text, self.content) = (payload, Some(Content::Base64url("payload")));
+            }
             None => {
                 self.json.insert("payload".to_owned(), Value::Null);
                 self.notes.push("verified; the payload stays where it is".into());
@@ -88,7 +99,17 @@ impl Report {
     /// Makes a report of octets, just as they are; in the JSON form `name` has them in base64url.
     pub(crate) fn content(name: &'static str, octets: Zeroizing<Vec<u8>>, json: Value) -> Self {
         let mut report = Self::new("", json);
-        (report.text, report.content) = (octets, Some(name));
+        (report.text, report.content) = (octets, Some(Content::Base64url(name)));
+        report
+    }
+
+    /// Makes a report of a JSON text, just as it is, with a line's end; in the JSON form it is `name`.
+    pub(crate) fn verbatim(name: &'static str, text: &[u8], json: Value) -> Self {
+        let mut report = Self::new("", json);
+        report.text = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+        report.text.extend_from_slice(text);
+        report.text.push(b'\n');
+        report.content = Some(Content::Json(name));
         report
     }
 
@@ -108,12 +129,17 @@ pub(super) fn finish(outcome: Result<Report>, as_json: bool) -> ExitCode {
                 report.json.insert("notes".to_owned(), json!(report.notes));
             }
             // It can be long, and so is made only where it is asked for.
-            if let (true, Some(name)) = (as_json, report.content) {
-                let text = std::mem::take(&mut report.text);
-                report.json.insert(name.to_owned(), base64url::encode(&text).into());
+            let mut verbatim = None;
+            match report.content.filter(|_| as_json) {
+                Some(Content::Base64url(name)) => {
+                    let text = std::mem::take(&mut report.text);
+                    report.json.insert(name.to_owned(), base64url::encode(&text).into());
+                }
+                Some(Content::Json(name)) => verbatim = Some((name, &report.text[..])),
+                None => {}
             }
             let status = if report.found { FOUND } else { 0 };
-            let bytes = if as_json { json_line(report.json) } else { report.text };
+            let bytes = if as_json { json_line(report.json, verbatim) } else { report.text };
             if !as_json {
                 report.notes.iter().for_each(|note| complain(&format!("note: {note}")));
             }
@@ -215,15 +241,24 @@ fn hint(code: &str) -> &'static str {
     }
 }
 
-fn json_line(members: Map<String, Value>) -> Zeroizing<Vec<u8>> {
+/// Writes the members, and last the one whose value is a text of JSON.
+fn json_line(members: Map<String, Value>, verbatim: Option<(&str, &[u8])>) -> Zeroizing<Vec<u8>> {
     let mut members = SecretMembers(members);
     members.0.insert("schema".to_owned(), SCHEMA.into());
+    let (name, text) = verbatim.unwrap_or_default();
     let mut len = Counted(0);
     let _ = serde_json::to_writer(&mut len, &members.0); // invariant: as below
     // Of its whole length at once: a buffer that grows leaves copies behind that nobody clears.
-    let mut line = Zeroizing::new(Vec::with_capacity(len.0 + 1));
+    let mut line = Zeroizing::new(Vec::with_capacity(len.0 + name.len() + text.len() + 5));
     // invariant: a map of JSON values always serializes, and a Vec takes every byte.
     let _ = serde_json::to_writer(&mut *line, &members.0);
+    if verbatim.is_some() {
+        line.pop();
+        line.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        // It stays one line: the ends of lines are in no string (RFC 8259 section 7).
+        line.extend(text.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }));
+        line.push(b'}');
+    }
     line.push(b'\n');
     line
 }
