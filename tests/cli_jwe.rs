@@ -105,12 +105,16 @@ fn one_token_opens_with_a_key_in_either_of_two_tokens() {
 fn a_kid_that_begins_with_a_hyphen_is_no_option() {
     let place = Place::new();
     let alg = "ECDH-ES+A256KW";
-    for (name, kid) in [("one", "-kid_of-one"), ("two", "--json")] {
+    for (name, kid) in [("one", "-kid_of-one"), ("two", "--Kid_of_two")] {
         place.json(&["key", "generate", name, "--alg", alg, "--kid", kid], b"");
+    }
+    for option in ["--if-absent", "--dry-run", "--"] {
+        let args = ["key", "generate", "three", "--alg", alg, "--kid", option];
+        assert_eq!(place.refusal(&args, b"").0, 2, "{option}");
     }
     let set = place.json(&["jwks"], b"").to_string();
     let to = place.write("set.jwks", &set);
-    for kid in ["-kid_of-one", "--json"] {
+    for kid in ["-kid_of-one", "--Kid_of_two"] {
         let args = ["encrypt", "--to", &to, "--kid", kid, "--apu", "-a", "--apv", "-b"];
         let sealed = token(&place, &args, b"hello");
         let shown = place.json(&["inspect"], &sealed).to_string();

@@ -5,26 +5,22 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
 mod common;
 
-/// A configuration on the fixture's token, with a keyring of its own. One at a time: SoftHSM rewrites
-/// the token's file at a login, and a process that reads it meanwhile finds no token.
+/// A configuration on the fixture's token, with a keyring of its own.
 struct Place {
     directory: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Place {
     fn new() -> Self {
         let softhsm = common::softhsm();
-        static TURN: Mutex<()> = Mutex::new(());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = Self { directory: tempfile::tempdir().unwrap(), _turn };
+        common::alone();
+        let place = Self { directory: tempfile::tempdir().unwrap() };
         place.configure(&format!(
             "schema = 1\nenvironment = \"test\"\n[keystore.issuer]\ntype = \"pkcs11\"\n\
              module = \"{}\"\ntoken = \"main\"\npin = {{ file = \"{}\" }}\nhost_oaep = true\n",

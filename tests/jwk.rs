@@ -189,7 +189,7 @@ fn what_contradicts_the_key_or_itself_is_found() {
     let ec = &rfc("rfc7517-a1")["keys"][0];
     let (ed, x) = (&rfc("rfc8037-a2"), &rfc("rfc8037-a6"));
     let none: [&str; 0] = [];
-    let cases: [(&Value, Value, &[&str], &[&str]); 37] = [
+    let cases: [(&Value, Value, &[&str], &[&str]); 38] = [
         (rsa, json!({ "alg": "PS256" }), &none, &none),
         (rsa, json!({ "alg": "PS256", "key_ops": ["verify"] }), &none, &none),
         (rsa, json!({ "alg": "RSA-OAEP" }), &["alg"], &none),
@@ -205,7 +205,8 @@ fn what_contradicts_the_key_or_itself_is_found() {
         (rsa, json!({ "use": ["sig"] }), &["use"], &none),
         (rsa, json!({ "key_ops": ["verify", "verify"] }), &["key_ops"], &none),
         (rsa, json!({ "key_ops": ["encrypt"] }), &["key_ops"], &none),
-        (rsa, json!({ "key_ops": ["sign"] }), &none, &["key_ops"]),
+        (rsa, json!({ "key_ops": ["sign"] }), &none, &["key_ops", "key_ops"]),
+        (rsa, json!({ "use": null, "key_ops": ["decrypt"] }), &["use"], &["key_ops", "key_ops"]),
         (rsa, json!({ "key_ops": "verify" }), &["key_ops"], &none),
         (rsa, json!({ "key_ops": ["teleport"] }), &none, &["key_ops", "key_ops"]),
         (ec, json!({ "use": null, "key_ops": ["wrapKey"] }), &["use"], &none),

@@ -236,10 +236,13 @@ fn a_spent_failure_budget_takes_less_than_a_kilobyte() {
             assert_eq!(fail(peer), "decryption_failed");
         }
         assert_eq!(fail(peer), "decryption_budget_spent");
-        ALLOCATED.current_usage().saturating_sub(before)
+        ALLOCATED.current_usage().cast_signed() - before.cast_signed()
     };
-    // The harness allocates too, when it starts a test or tells of one: not beside each of them.
-    let more = ["mallory", "malice", "mall"].map(spend).into_iter().min().unwrap();
+    // The harness allocates and frees too, when it starts a test or tells of one: not beside each of
+    // them.
+    let mut each = ["mallory", "malice", "mall", "mal", "malin"].map(spend);
+    each.sort_unstable();
+    let more = each[each.len() / 2];
     println!("a spent budget of {} failures: {more} bytes", budget.failures());
     assert!(more < 1024, "{more} bytes");
 }

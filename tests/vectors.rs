@@ -41,6 +41,8 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// The devices of this process.
 fn keystores() -> &'static [Box<dyn Keystore>] {
+    // Each test takes its turn, not only the one that opens them.
+    common::logged_in();
     static KEYSTORES: OnceLock<Vec<Box<dyn Keystore>>> = OnceLock::new();
     KEYSTORES.get_or_init(|| {
         vec![

@@ -108,7 +108,7 @@ impl KeyShape {
         }
     }
 
-    /// Says what is wrong with the length of an RSA key that is to be made; policy may ask for more.
+    /// Says what is wrong with the length of an RSA key that is to be made or put in; policy may ask for more.
     pub(crate) fn wrong_length(self) -> Option<String> {
         let Self::Rsa { bits } = self else { return None };
         let is_right =

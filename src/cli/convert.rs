@@ -81,7 +81,11 @@ fn convert_jws(tokens: &[Zeroizing<Vec<u8>>], to: Serialization) -> Result<Vec<S
         Err(several) => JwsParts::join(several)?,
     };
     match to {
-        Serialization::Flattened => jws.split().map(|jws| jws.write(to)).collect(),
+        // The payload, which they share, is looked at once.
+        Serialization::Flattened => {
+            jws.check_forms()?;
+            jws.split().map(|jws| jws.write_checked(to)).collect()
+        }
         Serialization::Compact | Serialization::General => Ok(vec![jws.write(to)?]),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::value::{Format, jwe_alg, jwe_enc};
+use super::value::{Format, jwe_alg, jwe_enc, kid};
 use super::{Report, Setup, input};
 use crate::engine::{self, EncryptOptions, Engine, load};
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "kid"])]
     key: Option<String>,
     /// Take the key with this kid
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = kid)]
     kid: Option<String>,
     /// Key management algorithm [default: the first that policy and key allow]
     #[arg(long, value_parser = jwe_alg)]

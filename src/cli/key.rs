@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::value::key_alg;
+use super::value::{key_alg, kid};
 use super::{Report, Setup};
 use crate::backend::{SecretInfo, Support};
 use crate::engine::load;
@@ -38,7 +38,7 @@ struct Named {
     #[arg(long, required = true, value_parser = key_alg)]
     alg: Vec<KeyAlgorithm>,
     /// The key's kid [default: its RFC 7638 thumbprint; random for a symmetric key]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = kid)]
     kid: Option<String>,
     /// The keystore that holds the key [default: the only one there is]
     #[arg(long, value_name = "NAME")]

@@ -255,7 +255,7 @@ fn json_line(members: Map<String, Value>, verbatim: Option<(&str, &[u8])>) -> Ze
     if verbatim.is_some() {
         line.pop();
         line.extend_from_slice(format!(",\"{name}\":").as_bytes());
-        // It stays one line: the ends of lines are in no string (RFC 8259 section 7).
+        // It stays one line: no string has a raw end of line in it (RFC 8259 section 7).
         line.extend(text.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }));
         line.push(b'}');
     }

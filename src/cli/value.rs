@@ -35,6 +35,18 @@ pub(super) fn key_alg(name: &str) -> Result<KeyAlgorithm, String> {
     one_of(KeyAlgorithm::from_name(name), KeyAlgorithm::all().map(KeyAlgorithm::name))
 }
 
+/// Takes a kid that begins with a hyphen, as one thumbprint in 64 does, and no option that follows
+/// `--kid` in its value's place.
+pub(super) fn kid(text: &str) -> Result<String, String> {
+    let is_option = text
+        .strip_prefix("--")
+        .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    match is_option {
+        true => Err("an option where a kid is to be".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn jwe_alg(name: &str) -> Result<KeyManagement, String> {
     let all = KeyManagement::ALL.iter().map(|alg| alg.name());
     one_of(KeyManagement::from_name(name), all)

@@ -199,6 +199,15 @@ impl Purpose {
         }
     }
 
+    /// Returns the `key_ops` of the public half of a key for this purpose (RFC 7517 section 4.3); an
+    /// agreement's are those of either half.
+    pub const fn public_operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Decrypt => &["encrypt", "wrapKey", "deriveKey", "deriveBits"],
+            Self::Sign => &["verify"],
+        }
+    }
+
     /// Returns the `key_ops` of the private half of a key for this purpose (RFC 7517 section 4.3).
     pub const fn private_operations(self) -> &'static [&'static str] {
         match self {

@@ -27,8 +27,8 @@ pub struct Refused {
 
 const PASSWORDS: &str = "a password is no key: it can be guessed, and its count lets a stranger \
                          choose what a decryption costs";
-const CURVE448: &str = "the host's half would stand on ed448-goldilocks, of which there are only \
-                        pre-releases";
+const CURVE448: &str = "the host's half would stand on ed448-goldilocks, which has had only \
+                        pre-releases since 0.9";
 
 pub(crate) const ZIP: Refused =
     on_purpose("zip", "JWE header", "compression before encryption tells lengths, and bombs");

@@ -167,7 +167,7 @@ fn rsa(der: &[u8]) -> Result<PublicKey, JwkError> {
 pub(super) fn pss_alg(parameters: Option<AnyRef<'_>>) -> Result<SignatureAlgorithm, JwkError> {
     let refused = |what: &str| {
         JwkError(format!(
-            "RSASSA-PSS key {what}: a JWK can only say PS256, PS384 or PS512; write the key as \
+            "RSASSA-PSS key {what}: only those of PS256, PS384 and PS512 are taken; write the key as \
              rsaEncryption"
         ))
     };

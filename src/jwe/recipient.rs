@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::agreement_info;
 use crate::backend::HostCek;
 use crate::error::{Error, Result};
-use crate::jose::alg::{ContentEncryption, KeyManagement};
+use crate::jose::alg::{ContentEncryption, KeyManagement, Purpose};
 use crate::jose::base64url;
 use crate::jose::jwk::{MAX_KID_LEN, PublicJwk, PublicKey, is_kid};
 use crate::policy::{AllowList, Policy};
@@ -72,10 +72,10 @@ impl Recipient {
     /// point that is not on its curve, a key that the library refuses, or a `kid` that no header may have
     /// (over [`MAX_KID_LEN`] bytes, or with control characters).
     pub fn new(jwk: PublicJwk) -> Result<Self> {
-        const OPERATIONS: [&str; 4] = ["encrypt", "wrapKey", "deriveKey", "deriveBits"];
+        let known = Purpose::Decrypt.public_operations();
         let is_for_encryption = jwk.use_.as_deref().is_none_or(|value| value == "enc")
             && jwk.key_ops.as_ref().is_none_or(|operations| {
-                operations.is_empty() || operations.iter().any(|op| OPERATIONS.contains(&&**op))
+                operations.is_empty() || operations.iter().any(|op| known.contains(&&**op))
             });
         if !is_for_encryption {
             return Err(Error::Policy(

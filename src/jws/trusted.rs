@@ -1,7 +1,7 @@
 //! The keys whose signatures are believed, and the one place where a signature is checked by one.
 
 use crate::error::{Error, Result};
-use crate::jose::alg::SignatureAlgorithm;
+use crate::jose::alg::{Purpose, SignatureAlgorithm};
 use crate::jose::jwk::{JwkSet, PublicJwk};
 use crate::policy::Policy;
 use crate::primitives::verify::VerifyingKey;
@@ -175,10 +175,10 @@ impl TrustedKeys {
 
 /// Whether a key of a set, by its kind, `use` and `key_ops`, verifies signatures.
 pub(crate) fn is_for_signatures(jwk: &PublicJwk) -> bool {
+    let known = Purpose::Sign.public_operations();
     jwk.use_.as_deref().is_none_or(|value| value == "sig")
-        && jwk
-            .key_ops
-            .as_ref()
-            .is_none_or(|ops| ops.is_empty() || ops.iter().any(|op| op == "verify"))
+        && jwk.key_ops.as_ref().is_none_or(|operations| {
+            operations.is_empty() || operations.iter().any(|op| known.contains(&&**op))
+        })
         && SignatureAlgorithm::ALL.iter().any(|alg| alg.fits(jwk.key.kind()))
 }

@@ -214,6 +214,7 @@ pub fn import_secret(
     let purpose = key.check()?;
     key.check_fit(secret.kind())?;
     let stated = Stated { use_: &secret.use_, key_ops: &secret.key_ops, alg: &secret.alg };
+    // There is one half, which whoever verifies has as well as whoever signs.
     stated.check(purpose, purpose.operations(), &key.algs)?;
     let spec = KeySpec { shape: KeyShape::Oct { bits: secret.bits() }, algs: key.algs.clone() };
     let known = Identity::Secret(SecretInfo {

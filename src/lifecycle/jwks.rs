@@ -94,7 +94,7 @@ impl<'a> Stated<'a> {
     ) -> Result<()> {
         if let Some(own) = self.use_.as_deref().filter(|own| *own != purpose.jwk_use()) {
             return Err(Error::Usage(format!(
-                "the JWK says use {:?}, and the key shall be for {:?}",
+                "the key says use {:?}, and the key shall be for {:?}",
                 quotable(own),
                 purpose.jwk_use()
             )));
@@ -104,7 +104,7 @@ impl<'a> Stated<'a> {
         let is_meant = |own: &String| meant.contains(&own.as_str());
         if !operations.is_empty() && !operations.iter().any(is_meant) {
             return Err(Error::Usage(format!(
-                "the JWK has none of the key_ops that a key for {:?} has: {}",
+                "the key has none of the key_ops that a key for {:?} has: {}",
                 purpose.jwk_use(),
                 meant.join(", ")
             )));
@@ -121,7 +121,7 @@ impl<'a> Stated<'a> {
         match self.alg.as_deref() {
             Some(own) if !is_named(own) => {
                 let own = quotable(own);
-                Err(Error::Usage(format!("the JWK says alg {own:?}, which `algs` does not name")))
+                Err(Error::Usage(format!("the key says alg {own:?}, which `algs` does not name")))
             }
             _ => Ok(()),
         }

@@ -112,8 +112,11 @@ pub fn logged_in() {
 }
 
 /// Waits until no other test uses the tokens that they share: SoftHSM reads an object's file while
-/// another thread writes it, so that a new key may lack attributes, be there twice or not be found.
-fn alone() {
+/// another thread writes it, so that a new key may lack attributes, be there twice or not be found; and
+/// it rewrites a token's file at a login, so that a process that reads it meanwhile finds no token.
+///
+/// For the test's own thread, and not for those that it starts: they would wait for it.
+pub fn alone() {
     static TURN: Mutex<()> = Mutex::new(());
     thread_local! {
         static HELD: OnceCell<MutexGuard<'static, ()>> = const { OnceCell::new() };

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::super::Report;
+use super::super::value::kid;
 use super::Source;
 use crate::error::{Error, Result};
 use crate::jose::jwk::{JwkError, PublicJwk};
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Only the key with this kid
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = kid)]
     kid: Option<String>,
 }
 

@@ -39,7 +39,7 @@ impl Args {
         }
         let bytes = input::read(Some(&self.from), MAX_KEYS)?;
         let known = self.parse(&bytes).map_err(|error| {
-            Error::Usage(format!("no private key in {}: {error}", self.from.display()))
+            Error::Usage(format!("no key to import in {}: {error}", self.from.display()))
         })?;
         drop(bytes);
         let keystore = setup.keystores.open(self.named.keystore(setup)?)?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::members::{Kind, Members, Shape};
 use super::{MAX_TOKEN_LEN, Serialization, decode, is_json, sendable, split, utf8};
@@ -123,17 +124,20 @@ impl<'a> JwsParts<'a> {
         Ok(Self { serialization, payload: members.any_text("payload"), signatures })
     }
 
-    /// Writes the JWS in a serialization.
+    /// Writes the JWS in a serialization. Nothing is lost: what it cannot say is an error.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a header, signature or payload that is not well formed: base64url of
-    /// what it has to be, with an `alg`. [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
+    /// [`Error::Malformed`]: a header, a signature or an encoded payload is not strict base64url, a
+    /// header is none, or has no `alg`.
+    ///
+    /// [`Error::Usage`] if the serialization cannot carry it: several signatures in another than
     /// the general one; in the compact one an unprotected header, no protected one, or a payload
     /// with a character that it has no place for (RFC 7797 section 5.2). Also for what
     /// [`JwsParts::parse`] would not take: over [`MAX_TOKEN_LEN`], more than [`MAX_SIGNATURES`], an
-    /// unprotected header that is too long or, in this serialization, nested too deep; and for signatures that
-    /// differ in `b64` (RFC 7797 section 3).
+    /// unprotected header that is too long or, in this serialization, nested too deep; and for
+    /// signatures that differ in `b64` (RFC 7797 section 3).
     pub fn write(&self, serialization: Serialization) -> Result<String> {
+        self.check()?;
         self.check_forms()?;
         self.write_checked(serialization)
     }
@@ -203,16 +207,16 @@ impl<'a> JwsParts<'a> {
     }
 
     /// Whether every part is well formed.
-    fn check_forms(&self) -> Result<()> {
-        let mut is_encoded = true;
+    pub(crate) fn check_forms(&self) -> Result<()> {
+        let mut is_encoded = false;
         for signature in &self.signatures {
             let header = Header::parse_protected(&signature.protected)?;
             signature.jose_header(&header)?;
-            is_encoded = header.b64()?;
+            is_encoded |= header.b64()?;
             decode(&signature.signature, "signature")?;
         }
         match self.payload.as_deref().filter(|_| is_encoded) {
-            Some(payload) => decode(payload, "payload").map(drop),
+            Some(payload) => decode(payload, "payload").map(Zeroizing::new).map(drop),
             None => Ok(()),
         }
     }

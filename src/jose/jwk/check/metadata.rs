@@ -64,10 +64,11 @@ impl Examination<'_> {
             let fits = |alg: KeyAlgorithm| {
                 alg.purpose() == purpose && kind.is_none_or(|kind| alg.fits(kind))
             };
-            KeyAlgorithm::all().any(fits) && operations.iter().any(|own| is_of(purpose, own))
+            KeyAlgorithm::all().any(fits)
+                && operations.iter().any(|own| purpose.public_operations().contains(&own.as_str()))
         };
         if !operations.is_empty() && !PURPOSES.into_iter().any(serves) {
-            self.remark("key_ops", "nothing that is done with this key here: it is not used");
+            self.remark("key_ops", "none of them is done with this key here: it is not used");
         }
         let mut seen = HashSet::new();
         for operation in &operations {
