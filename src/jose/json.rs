@@ -129,11 +129,11 @@ impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
         // serde_json quotes offending strings only through messages made here and by typed
         // deserialization; line and column help, content does not.
-        // It is JSON all the same, whose numbers may be of any size (RFC 8259 section 6).
-        let is_too_large = error.to_string().starts_with("number out of range");
+        let message = error.to_string();
         Self(match error.classify() {
-            serde_json::error::Category::Data => error.to_string(),
-            _ if is_too_large => error.to_string(),
+            serde_json::error::Category::Data => message,
+            // It is JSON all the same, whose numbers may be of any size (RFC 8259 section 6).
+            _ if message.starts_with("number out of range") => message,
             _ => format!("not JSON at line {} column {}", error.line(), error.column()),
         })
     }

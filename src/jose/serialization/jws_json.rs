@@ -142,9 +142,8 @@ impl<'a> JwsParts<'a> {
         self.write_checked(serialization)
     }
 
-    /// As [`JwsParts::write`], of a JWS that is well formed.
+    /// As [`JwsParts::write`], of a JWS that is well formed, with signatures that can be together.
     pub(crate) fn write_checked(&self, serialization: Serialization) -> Result<String> {
-        self.check()?;
         let token = match (serialization, &self.signatures[..]) {
             (Serialization::General, [_, ..]) => self.general(),
             (Serialization::Flattened, [signature]) => {
