@@ -199,6 +199,12 @@ impl Purpose {
         }
     }
 
+    /// Returns whether an algorithm of this build does this with keys of a kind.
+    #[must_use]
+    pub fn fits(self, kind: KeyKind) -> bool {
+        KeyAlgorithm::all().any(|alg| alg.purpose() == self && alg.fits(kind))
+    }
+
     /// Returns the `key_ops` of the public half of a key for this purpose (RFC 7517 section 4.3); an
     /// agreement's are those of either half.
     pub const fn public_operations(self) -> &'static [&'static str] {

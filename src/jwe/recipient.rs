@@ -72,12 +72,8 @@ impl Recipient {
     /// point that is not on its curve, a key that the library refuses, or a `kid` that no header may have
     /// (over [`MAX_KID_LEN`] bytes, or with control characters).
     pub fn new(jwk: PublicJwk) -> Result<Self> {
-        let known = Purpose::Decrypt.public_operations();
-        let is_for_encryption = jwk.use_.as_deref().is_none_or(|value| value == "enc")
-            && jwk.key_ops.as_ref().is_none_or(|operations| {
-                operations.is_empty() || operations.iter().any(|op| known.contains(&&**op))
-            });
-        if !is_for_encryption {
+        let purpose = Purpose::Decrypt;
+        if !jwk.leaves_room(purpose, purpose.public_operations()) {
             return Err(Error::Policy(
                 "the recipient's key is not for encryption (its use or key_ops say so)".into(),
             ));

@@ -187,15 +187,19 @@ impl PublicJwk {
         self.x5t_s256.or_else(|| self.x5c.as_ref().map(|chain| chain.leaf().sha256()))
     }
 
-    /// Whether `use`, `key_ops`, `alg` and kind leave room for a purpose. An empty `key_ops` says
-    /// nothing: WebCrypto writes one for the public keys of an agreement.
+    /// Whether `use`, `key_ops`, `alg` and kind leave room for a purpose.
     fn serves(&self, purpose: Purpose) -> bool {
         let is_of = |alg: KeyAlgorithm| alg.purpose() == purpose && alg.fits(self.key.kind());
-        let operations = self.key_ops.as_deref().unwrap_or_default();
         let own = self.alg.as_deref().map(KeyAlgorithm::from_name);
-        self.use_.as_deref().is_none_or(|own| own == purpose.jwk_use())
-            && (operations.is_empty()
-                || operations.iter().any(|own| purpose.operations().contains(&own.as_str())))
+        self.leaves_room(purpose, purpose.operations())
             && own.map_or_else(|| KeyAlgorithm::all().any(is_of), |own| own.is_some_and(is_of))
+    }
+
+    /// Whether `use` and `key_ops` leave room for a purpose, of whose operations one has to be there. An
+    /// empty `key_ops` says nothing: WebCrypto writes one for the public keys of an agreement.
+    pub(crate) fn leaves_room(&self, purpose: Purpose, meant: &[&str]) -> bool {
+        let operations = self.key_ops.as_deref().unwrap_or_default();
+        self.use_.as_deref().is_none_or(|own| own == purpose.jwk_use())
+            && (operations.is_empty() || operations.iter().any(|own| meant.contains(&own.as_str())))
     }
 }

@@ -44,11 +44,8 @@ impl Examination<'_> {
             self.remark("use", format!("{own:?} is not known here: the key is not used"));
             return None;
         };
-        if let Some(kind) = key.map(PublicKey::kind) {
-            let serves = |alg: KeyAlgorithm| alg.purpose() == purpose && alg.fits(kind);
-            if !KeyAlgorithm::all().any(serves) {
-                self.fault("use", format!("{own:?} is not for a key of {kind}"));
-            }
+        if let Some(kind) = key.map(PublicKey::kind).filter(|kind| !purpose.fits(*kind)) {
+            self.fault("use", format!("{own:?} is not for a key of {kind}"));
         }
         Some(purpose)
     }
@@ -61,10 +58,7 @@ impl Examination<'_> {
         };
         let kind = key.map(PublicKey::kind);
         let serves = |purpose: Purpose| {
-            let fits = |alg: KeyAlgorithm| {
-                alg.purpose() == purpose && kind.is_none_or(|kind| alg.fits(kind))
-            };
-            KeyAlgorithm::all().any(fits)
+            kind.is_none_or(|kind| purpose.fits(kind))
                 && operations.iter().any(|own| purpose.public_operations().contains(&own.as_str()))
         };
         if !operations.is_empty() && !PURPOSES.into_iter().any(serves) {
